@@ -1,0 +1,111 @@
+/**
+ * The agent as the status port and the commands see it. Handlers ask this facade and never reach
+ * into the step machine.
+ */
+import type { CidText, LogIndex, Ms, PeerId } from '../base/brand.ts';
+import type { AddEntry, AddedItem, PinStatus } from '../content/api.ts';
+import type { Command, CommandResult } from '../wire/command.ts';
+import type { Role } from '../wire/member.ts';
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** Names of unmet conditions: `joined`, `catalog-replayed`, `leader-known`. */
+  readonly unmet: readonly string[];
+}
+
+export interface LeaderAnswer {
+  /** This node leads and acts right now. */
+  readonly acting: boolean;
+  readonly leader: { name: string; peerId: PeerId; role: Role; statusUrl: string | null } | null;
+  readonly term: number;
+  /** RFC 3339: since when this leader is known here, or null. */
+  readonly since: string | null;
+  readonly reason: string | null;
+}
+
+/** `GET /status`, exactly as in the HTTP contract (docs/status-api.md). */
+export type StatusPage = Record<string, unknown> & {
+  readonly node: { readonly name: string; readonly peerId: PeerId; readonly role: Role };
+};
+
+export interface AgentEvent {
+  readonly seq: number;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly type: string;
+  readonly data: Record<string, unknown>;
+}
+
+/** Long work that a caller may watch. */
+export interface Task {
+  readonly id: string;
+  readonly kind: 'add' | 'get';
+  readonly state: 'running' | 'done' | 'failed';
+  readonly bytesDone: number;
+  readonly bytesTotal: number | null;
+  readonly startedAt: string;
+  readonly endedAt: string | null;
+  readonly error: string | null;
+  readonly result: unknown;
+}
+
+/** Where the copies of one pin are, as the answering node knows. */
+export interface PinReport {
+  readonly cid: CidText;
+  readonly name: string;
+  readonly bytes: number | null;
+  readonly min: number;
+  readonly max: number;
+  readonly version: number;
+  readonly allocations: readonly PeerId[];
+  readonly verified: number;
+  readonly copies: readonly { peerId: PeerId; node: string; status: PinStatus | null; verified: boolean; ageMs: Ms | null }[];
+}
+
+export interface Fresh<T> {
+  readonly value: T;
+  readonly appliedIndex: LogIndex;
+  /** Age of the newest word from a leader, ms; null when this node never heard one. */
+  readonly staleMs: Ms | null;
+}
+
+export interface Agent {
+  start(): Promise<void>;
+  /** Hands the lead over if it has it, then stops everything in reverse order. */
+  stop(reason: string): Promise<void>;
+  status(): Promise<StatusPage>;
+  readiness(): Readiness;
+  leader(): LeaderAnswer;
+  /** Proposes through the leader; resolves with the result of applying it. */
+  propose(
+    command: Command,
+    options: { idempotency: { key: string; requestHash: string } | null; timeoutMs: Ms },
+  ): Promise<CommandResult>;
+  /** A named catalog query on this node's own copy; `linearizable` asks the leader first. */
+  query(
+    name: string,
+    args: unknown,
+    options: { consistency: 'local' | 'linearizable'; timeoutMs: Ms },
+  ): Promise<Fresh<unknown>>;
+  /** Stores content here, then pins it in the cluster. */
+  add(
+    entries: AsyncIterable<AddEntry>,
+    options: { name: string; bytesTotal: number | null; min: number; max: number; labels: Record<string, string> },
+  ): Promise<{ task: string; item: AddedItem; result: CommandResult }>;
+  cat(cid: CidText, path: string): AsyncIterable<Uint8Array>;
+  ls(cid: CidText, path: string): Promise<{ path: string; type: 'file' | 'directory'; bytes: number }[]>;
+  pin(cid: CidText): Promise<PinReport>;
+  pins(after: string | null, limit: number): Promise<{ pins: PinReport[]; next: string | null }>;
+  /** `{name, peerId, ...}` of one member with resources and ages, or null. */
+  member(name: string): Promise<Record<string, unknown> | null>;
+  transfer(to: string | null): Promise<LeaderAnswer>;
+  events(after: number, limit: number): AgentEvent[];
+  onEvent(listener: (event: AgentEvent) => void): () => void;
+  tasks(): Task[];
+  /** Prometheus text. */
+  metrics(): Promise<string>;
+  /** Checked in constant time against `Authorization: Bearer`. */
+  readonly token: string;
+  /** A leecher's port refuses writes. */
+  readonly role: Role;
+}

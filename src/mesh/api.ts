@@ -1,0 +1,53 @@
+/**
+ * What the agent asks of the mesh: links to peers, ordered frames for consensus, requests, byte
+ * streams and signed gossip. Only this room knows libp2p; peer ids and addresses cross as text.
+ */
+import type { Ms, PeerId } from '../base/brand.ts';
+
+/** A node that the mesh should know how to reach. */
+export interface MeshPeer {
+  readonly peerId: PeerId;
+  readonly votes: boolean;
+  /** Multiaddrs, best first. */
+  readonly addresses: readonly string[];
+}
+
+export interface MeshLink {
+  readonly peerId: PeerId;
+  readonly connected: boolean;
+  readonly direction: 'in' | 'out' | 'both' | 'none';
+  readonly rttMs: Ms | null;
+  readonly remoteAddress: string | null;
+  readonly sinceMs: Ms;
+}
+
+export interface MeshHandlers {
+  /** One frame of a peer's consensus stream; in order per connection. */
+  onFrame(from: PeerId, frame: Uint8Array): void;
+  onLink(peer: PeerId, change: 'opened' | 'closed' | 'redial-failed'): void;
+  /** Answers a request; a thrown AgentError travels back with its code. */
+  onRequest(from: PeerId, name: string, body: Uint8Array): Promise<Uint8Array>;
+  /** A byte stream that a peer opened under `name`: read `source`, the header comes first. */
+  onStream(from: PeerId, name: string, header: Uint8Array, source: AsyncIterable<Uint8Array>): Promise<void>;
+  /** A gossip message whose signature, size and type were checked. */
+  onGossip(from: PeerId, topic: string, body: Uint8Array): void;
+}
+
+export interface Mesh {
+  readonly peerId: PeerId;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Addresses others can dial. */
+  addresses(): string[];
+  /** Who belongs to the mesh; voters link to all voters, others to a refreshed handful. */
+  setPeers(peers: readonly MeshPeer[]): void;
+  /** Queues a consensus frame; false when there is no connection or its queue is full (it is then dropped). */
+  send(to: PeerId, frame: Uint8Array): boolean;
+  request(to: PeerId, name: string, body: Uint8Array, options: { timeoutMs: Ms }): Promise<Uint8Array>;
+  /** Sends a header and bytes on a stream of its own; resolves when the other side has taken all. */
+  sendStream(to: PeerId, name: string, header: Uint8Array, source: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Publishes to everybody; never throws for want of subscribers (it counts that). */
+  publish(topic: string, body: Uint8Array): Promise<void>;
+  links(): MeshLink[];
+  stats(): Record<string, number>;
+}

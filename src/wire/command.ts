@@ -1,0 +1,148 @@
+/**
+ * What a `command` entry of the log may say, and what applying it answers. Times and random values
+ * are in the entry: applying reads no clock. Unknown fields are kept; an unknown command type is
+ * refused before it enters the log.
+ */
+import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { z } from 'zod';
+import { AgentError, type ErrorCode } from '../base/error.ts';
+import { entryBytesMax } from './entry.ts';
+
+export const indexTypes = [
+  'embeddings',
+  'peer_lists',
+  'knowledge_graph',
+  'content_metadata',
+  'replication_state',
+] as const;
+export type IndexType = (typeof indexTypes)[number];
+
+const cid = z.string().min(10).max(128);
+const peerId = z.string().min(1).max(128);
+const key = z.string().min(1).max(512);
+const hex32 = z.string().regex(/^[0-9a-f]{32}$/);
+/** null: whatever is there; 0: must not exist; n: must be at version n. */
+const expectedVersion = z.int().min(0).nullable();
+
+const sessionOpen = z.looseObject({ type: z.literal('session.open'), node: peerId });
+
+const pinPut = z.looseObject({
+  type: z.literal('pin.put'),
+  cid,
+  name: z.string().max(512),
+  bytes: z.int().min(0).nullable(),
+  blocks: z.int().min(0).nullable(),
+  min: z.int().min(1).max(100),
+  max: z.int().min(1).max(100),
+  labels: z.record(z.string().max(63), z.string().max(255)),
+  expiresAtMs: z.number().nullable(),
+  expectedVersion,
+});
+
+const pinRemove = z.looseObject({ type: z.literal('pin.rm'), cid, expectedVersion });
+
+/** The leader's decision where the copies of a pin belong; a no-op when a version has moved on. */
+const allocationSet = z.looseObject({
+  type: z.literal('allocation.set'),
+  cid,
+  peers: z.array(peerId).max(100),
+  /** The version of the allocation this was computed from (0: none yet). */
+  expectedVersion: z.int().min(0),
+  /** For a trim: the verified copies that it relies on; empty otherwise. */
+  reliesOn: z.array(peerId).max(100),
+  term: z.int().min(0),
+  reason: z.string().max(200),
+});
+
+const indexPut = z.looseObject({
+  type: z.literal('index.put'),
+  index: z.enum(indexTypes),
+  key,
+  value: z.record(z.string(), z.unknown()),
+  expectedVersion,
+});
+
+const indexRemove = z.looseObject({
+  type: z.literal('index.rm'),
+  index: z.enum(indexTypes),
+  key,
+  expectedVersion,
+});
+
+const ballotPut = z.looseObject({
+  type: z.literal('ballot.put'),
+  ballot: z.record(z.string(), z.unknown()),
+});
+
+export const simpleCommandSchema = z.discriminatedUnion('type', [
+  sessionOpen,
+  pinPut,
+  pinRemove,
+  allocationSet,
+  indexPut,
+  indexRemove,
+  ballotPut,
+]);
+export type SimpleCommand = z.infer<typeof simpleCommandSchema>;
+
+/** All or nothing: when one member of a batch is refused, none is applied. */
+const batch = z.looseObject({
+  type: z.literal('batch'),
+  commands: z.array(simpleCommandSchema).min(1).max(1000),
+});
+
+export const commandSchema = z.union([simpleCommandSchema, batch]);
+export type Command = z.infer<typeof commandSchema>;
+
+export const envelopeSchema = z.looseObject({
+  v: z.literal(1),
+  session: hex32,
+  /** Per session, from 1; 0 opens the session. */
+  seq: z.int().min(0),
+  /** Wall time of the proposer, ms since the Unix epoch. */
+  atMs: z.number(),
+  /** HTTP `Idempotency-Key` and the SHA-256 of the request it came with. */
+  idempotency: z
+    .looseObject({ key: z.string().min(1).max(255), requestHash: z.string().length(64) })
+    .nullable(),
+  command: commandSchema,
+});
+export type Envelope = z.infer<typeof envelopeSchema>;
+
+/** What applying answered; kept with the session and under the idempotency key. */
+export type CommandResult =
+  | { ok: true; index: number; version: number | null; value: unknown }
+  | { ok: false; index: number; code: ErrorCode; detail: string };
+
+/** Bytes for the log; throws `too-large` above the entry limit. */
+export function encodeEnvelope(envelope: Envelope): Uint8Array {
+  const bytes = encodeCbor(envelope);
+  if (bytes.length > entryBytesMax)
+    throw new AgentError(
+      'too-large',
+      `command is ${bytes.length} bytes; at most ${entryBytesMax} fit into one log entry`,
+    );
+  return bytes;
+}
+
+/** The envelope, checked; throws `bad-request` naming the field. */
+export function decodeEnvelope(bytes: Uint8Array): Envelope {
+  let value: unknown;
+  try {
+    value = decodeCbor(bytes);
+  } catch (cause) {
+    throw new AgentError('bad-request', 'command is not CBOR', { cause });
+  }
+  const parsed = envelopeSchema.safeParse(value);
+  if (!parsed.success)
+    throw new AgentError('bad-request', `command: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+export function encodeResult(result: CommandResult): Uint8Array {
+  return encodeCbor(result);
+}
+
+export function decodeResult(bytes: Uint8Array): CommandResult {
+  return decodeCbor(bytes) as CommandResult;
+}
