@@ -59,7 +59,13 @@ export interface PinReport {
   readonly version: number;
   readonly allocations: readonly PeerId[];
   readonly verified: number;
-  readonly copies: readonly { peerId: PeerId; node: string; status: PinStatus | null; verified: boolean; ageMs: Ms | null }[];
+  readonly copies: readonly {
+    peerId: PeerId;
+    node: string;
+    status: PinStatus | null;
+    verified: boolean;
+    ageMs: Ms | null;
+  }[];
 }
 
 export interface Fresh<T> {
@@ -90,10 +96,19 @@ export interface Agent {
   /** Stores content here, then pins it in the cluster. */
   add(
     entries: AsyncIterable<AddEntry>,
-    options: { name: string; bytesTotal: number | null; min: number; max: number; labels: Record<string, string> },
+    options: {
+      name: string;
+      bytesTotal: number | null;
+      min: number;
+      max: number;
+      labels: Record<string, string>;
+    },
   ): Promise<{ task: string; item: AddedItem; result: CommandResult }>;
   cat(cid: CidText, path: string): AsyncIterable<Uint8Array>;
-  ls(cid: CidText, path: string): Promise<{ path: string; type: 'file' | 'directory'; bytes: number }[]>;
+  ls(
+    cid: CidText,
+    path: string,
+  ): Promise<{ path: string; type: 'file' | 'directory'; bytes: number }[]>;
   pin(cid: CidText): Promise<PinReport>;
   pins(after: string | null, limit: number): Promise<{ pins: PinReport[]; next: string | null }>;
   /** `{name, peerId, ...}` of one member with resources and ages, or null. */

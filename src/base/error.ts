@@ -1,6 +1,7 @@
 /**
  * The one error class for everything that can go wrong by input or environment. `code` is a closed
- * union, so callers switch on it; the HTTP status and the exit code are derived from it at the edge.
+ * union, so callers switch on it; the HTTP status and the exit code are derived from it at the
+ * edge.
  */
 export type ErrorCode =
   | 'bad-request' // the caller's input is wrong; the text names field, value and what is accepted

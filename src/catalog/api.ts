@@ -1,6 +1,8 @@
 /**
- * The replicated state behind one SQLite connection. `apply` is deterministic: the same entries give
- * the same rows, results and digest on every node. Everything time-like or random comes in the entry.
+ * The replicated state behind one SQLite connection. `apply` is deterministic: the same entries
+ * give
+ * the same rows, results and digest on every node. Everything time-like or random comes in the
+ * entry.
  * The catalog never opens files or threads; the store does and hands the connection in.
  */
 import type { DatabaseSync } from 'node:sqlite';
@@ -14,14 +16,23 @@ export interface AppliedResult {
 }
 
 export interface Catalog {
-  /** Applies entries in order, all in one transaction with the applied index. Skips none, throws on a gap. */
+  /**
+   * Applies entries in order, all in one transaction with the applied index. Skips none, throws
+   * on a gap.
+   */
   apply(entries: readonly Entry[]): AppliedResult[];
   appliedIndex(): LogIndex;
   /** Incremental digest over all rows, 64 hex digits: equal states have equal digests. */
   digest(): string;
-  /** The whole state as chunks of at most 64 KiB, in one deterministic order; engine-independent. */
+  /**
+   * The whole state as chunks of at most 64 KiB, in one deterministic order; engine-
+   * independent.
+   */
   dump(): Iterable<Uint8Array>;
-  /** Replaces the whole state by a dump; atomic; throws AgentError `damaged` if the dump is not whole. */
+  /**
+   * Replaces the whole state by a dump; atomic; throws AgentError `damaged` if the dump is not
+   * whole.
+   */
   restore(chunks: Iterable<Uint8Array>): void;
 }
 

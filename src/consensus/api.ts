@@ -1,11 +1,13 @@
 /**
- * The face of the consensus room: what goes in (events), what comes out (ready) and what may be asked.
+ * The face of the consensus room: what goes in (events), what comes out (ready) and what may be
+ * asked.
  * The caller owns one queue and one consumer: it calls `step` for each event, then takes `ready()`
  * and does the work it names; completions come back as events. Nothing in here waits, reads a clock
  * or draws a random number of its own.
  *
  * Contract of the caller:
- * - persist jobs are executed in order; several may share one fsync; `persisted` is stepped after it.
+ * - persist jobs are executed in order; several may share one fsync; `persisted` is stepped after
+ * it.
  *   Messages that depend on a write are held back in here and appear in a later `ready`.
  * - `apply` entries go to the catalog in order; `applied` carries their results.
  * - `step` is called with `tick` no later than `nextWakeMs()` of the node's monotonic clock.
@@ -74,7 +76,12 @@ export type Refusal = Extract<
 
 /** The end of a proposal; exactly one per `ref`. */
 export type Outcome =
-  | { readonly type: 'applied'; readonly index: LogIndex; readonly term: Term; readonly result: Uint8Array }
+  | {
+      readonly type: 'applied';
+      readonly index: LogIndex;
+      readonly term: Term;
+      readonly result: Uint8Array;
+    }
   | { readonly type: 'refused'; readonly code: Refusal; readonly detail: string }
   /** It may have been committed, or may yet be. */
   | { readonly type: 'unknown' };
@@ -100,7 +107,11 @@ export type Event =
       readonly message: Message;
     }
   /** The connection to a peer: opened, closed, or one redial failed since it closed. */
-  | { readonly type: 'link'; readonly peer: PeerId; readonly change: 'opened' | 'closed' | 'redial-failed' }
+  | {
+      readonly type: 'link';
+      readonly peer: PeerId;
+      readonly change: 'opened' | 'closed' | 'redial-failed';
+    }
   | { readonly type: 'persisted'; readonly id: number }
   /** A persist job or apply failed for good (disk); the node stops leading and voting. */
   | { readonly type: 'store-failed'; readonly detail: string }
@@ -114,16 +125,42 @@ export type Event =
    * A command for the catalog. `data` carries session and sequence, so it may be sent again to
    * another leader until `deadlineMs` (monotonic, this node).
    */
-  | { readonly type: 'propose'; readonly ref: number; readonly data: Uint8Array; readonly deadlineMs: Ms }
-  | { readonly type: 'reconfigure'; readonly ref: number; readonly change: ConfigurationChange; readonly deadlineMs: Ms }
+  | {
+      readonly type: 'propose';
+      readonly ref: number;
+      readonly data: Uint8Array;
+      readonly deadlineMs: Ms;
+    }
+  | {
+      readonly type: 'reconfigure';
+      readonly ref: number;
+      readonly change: ConfigurationChange;
+      readonly deadlineMs: Ms;
+    }
   | { readonly type: 'read'; readonly ref: number; readonly deadlineMs: Ms }
   /** Hand the lead over: to `to`, or to the best candidate. The outcome has an empty result. */
-  | { readonly type: 'transfer'; readonly ref: number; readonly to: PeerId | null; readonly deadlineMs: Ms }
+  | {
+      readonly type: 'transfer';
+      readonly ref: number;
+      readonly to: PeerId | null;
+      readonly deadlineMs: Ms;
+    }
   /** May an order of this (epoch, term) be executed here? Answered in `ready().orders`. */
   | { readonly type: 'order'; readonly ref: number; readonly epoch: EpochId; readonly term: Term }
   /** A streamed snapshot arrived whole and its bytes match; `ref` names it for the store. */
-  | { readonly type: 'snapshot-received'; readonly from: PeerId; readonly meta: SnapshotMeta; readonly ref: string; readonly requestId: number }
-  | { readonly type: 'snapshot-sent'; readonly to: PeerId; readonly requestId: number; readonly ok: boolean }
+  | {
+      readonly type: 'snapshot-received';
+      readonly from: PeerId;
+      readonly meta: SnapshotMeta;
+      readonly ref: string;
+      readonly requestId: number;
+    }
+  | {
+      readonly type: 'snapshot-sent';
+      readonly to: PeerId;
+      readonly requestId: number;
+      readonly ok: boolean;
+    }
   /** Catalog state up to `index` is known to be fsynced; the log may be cut up to there. */
   | { readonly type: 'compact'; readonly index: LogIndex }
   | { readonly type: 'local'; readonly facts: LocalFacts };
@@ -140,12 +177,37 @@ export interface LocalFacts {
 
 /** What happened, as data; rendered, counted and stored by the caller. */
 export type Fact =
-  | { readonly type: 'state-changed'; readonly state: NodeState; readonly term: Term; readonly leader: PeerId | null; readonly reason: string }
-  | { readonly type: 'acting-changed'; readonly acting: boolean; readonly term: Term; readonly reason: string }
-  | { readonly type: 'configuration-changed'; readonly configuration: Configuration; readonly index: LogIndex }
-  | { readonly type: 'refused-message'; readonly from: PeerId; readonly code: string; readonly detail: string }
+  | {
+      readonly type: 'state-changed';
+      readonly state: NodeState;
+      readonly term: Term;
+      readonly leader: PeerId | null;
+      readonly reason: string;
+    }
+  | {
+      readonly type: 'acting-changed';
+      readonly acting: boolean;
+      readonly term: Term;
+      readonly reason: string;
+    }
+  | {
+      readonly type: 'configuration-changed';
+      readonly configuration: Configuration;
+      readonly index: LogIndex;
+    }
+  | {
+      readonly type: 'refused-message';
+      readonly from: PeerId;
+      readonly code: string;
+      readonly detail: string;
+    }
   | { readonly type: 'corruption'; readonly detail: string }
-  | { readonly type: 'takeover'; readonly from: PeerId; readonly to: PeerId; readonly result: string }
+  | {
+      readonly type: 'takeover';
+      readonly from: PeerId;
+      readonly to: PeerId;
+      readonly result: string;
+    }
   | { readonly type: 'ballot'; readonly ballot: Ballot };
 
 /** One election as one node saw it: what was weighed, and why. `why` recomputes from it. */
@@ -178,9 +240,17 @@ export interface Ready {
   readonly apply: readonly Entry[];
   readonly outcomes: readonly { readonly ref: number; readonly outcome: Outcome }[];
   readonly reads: readonly { readonly ref: number; readonly outcome: ReadOutcome }[];
-  readonly orders: readonly { readonly ref: number; readonly execute: boolean; readonly fence: Term }[];
+  readonly orders: readonly {
+    readonly ref: number;
+    readonly execute: boolean;
+    readonly fence: Term;
+  }[];
   /** Stream a snapshot of at least `atLeast` to the peer, then step `snapshot-sent`. */
-  readonly sendSnapshots: readonly { readonly to: PeerId; readonly requestId: number; readonly atLeast: LogIndex }[];
+  readonly sendSnapshots: readonly {
+    readonly to: PeerId;
+    readonly requestId: number;
+    readonly atLeast: LogIndex;
+  }[];
   /** The log may be cut up to and including this index (null: nothing to cut). */
   readonly compactTo: LogIndex | null;
   readonly facts: readonly Fact[];
@@ -204,7 +274,12 @@ export interface Status {
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
   /** Per peer, as far as this node knows (the leader knows best). */
-  readonly progress: readonly { readonly peer: PeerId; readonly match: LogIndex; readonly lastAckMs: Ms; readonly rttMs: Ms | null }[];
+  readonly progress: readonly {
+    readonly peer: PeerId;
+    readonly match: LogIndex;
+    readonly lastAckMs: Ms;
+    readonly rttMs: Ms | null;
+  }[];
 }
 
 /** The right to act, at the instant it was asked for; every effect carries it. */

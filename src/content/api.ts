@@ -51,16 +51,29 @@ export interface ContentEngine {
   /** File bytes, or null when the CID (with path) is a directory. Fetches what is missing. */
   cat(cid: CidText, path: string, options: { timeoutMs: Ms }): AsyncIterable<Uint8Array>;
   /** The tree below, in order; files are then read by `cat`. */
-  ls(cid: CidText, path: string, options: { timeoutMs: Ms }): Promise<{ path: string; type: 'file' | 'directory'; bytes: number }[]>;
-  /** Fetches the whole DAG, fsyncs it, then reports `pinned`. Level-triggered: calling again is harmless. */
+  ls(
+    cid: CidText,
+    path: string,
+    options: { timeoutMs: Ms },
+  ): Promise<{ path: string; type: 'file' | 'directory'; bytes: number }[]>;
+  /**
+   * Fetches the whole DAG, fsyncs it, then reports `pinned`. Level-triggered: calling again is
+   * harmless.
+   */
   pin(cid: CidText): void;
   /** Forgets the pin; blocks go with the next collection. */
   unpin(cid: CidText): Promise<void>;
   pins(): Promise<PinStatus[]>;
   onPinChange(listener: (status: PinStatus) => void): void;
-  /** Proof of possession: SHA-256 over nonce and the named block's bytes, hex; throws `not-found`. */
+  /**
+   * Proof of possession: SHA-256 over nonce and the named block's bytes, hex; throws `not-
+   * found`.
+   */
   prove(cid: CidText, blockIndex: number, nonce: string): Promise<string>;
-  /** Re-reads and hashes every block of the DAG on this node; the number of blocks, or throws `damaged`. */
+  /**
+   * Re-reads and hashes every block of the DAG on this node; the number of blocks, or throws
+   * `damaged`.
+   */
   verify(cid: CidText): Promise<{ blocks: number; bytes: number }>;
   /** Deletes blocks of no pin. */
   collectGarbage(): Promise<{ blocks: number; bytes: number }>;

@@ -28,7 +28,12 @@ export interface MeshHandlers {
   /** Answers a request; a thrown AgentError travels back with its code. */
   onRequest(from: PeerId, name: string, body: Uint8Array): Promise<Uint8Array>;
   /** A byte stream that a peer opened under `name`: read `source`, the header comes first. */
-  onStream(from: PeerId, name: string, header: Uint8Array, source: AsyncIterable<Uint8Array>): Promise<void>;
+  onStream(
+    from: PeerId,
+    name: string,
+    header: Uint8Array,
+    source: AsyncIterable<Uint8Array>,
+  ): Promise<void>;
   /** A gossip message whose signature, size and type were checked. */
   onGossip(from: PeerId, topic: string, body: Uint8Array): void;
 }
@@ -41,11 +46,27 @@ export interface Mesh {
   addresses(): string[];
   /** Who belongs to the mesh; voters link to all voters, others to a refreshed handful. */
   setPeers(peers: readonly MeshPeer[]): void;
-  /** Queues a consensus frame; false when there is no connection or its queue is full (it is then dropped). */
+  /**
+   * Queues a consensus frame; false when there is no connection or its queue is full (it is
+   * then dropped).
+   */
   send(to: PeerId, frame: Uint8Array): boolean;
-  request(to: PeerId, name: string, body: Uint8Array, options: { timeoutMs: Ms }): Promise<Uint8Array>;
-  /** Sends a header and bytes on a stream of its own; resolves when the other side has taken all. */
-  sendStream(to: PeerId, name: string, header: Uint8Array, source: AsyncIterable<Uint8Array>): Promise<void>;
+  request(
+    to: PeerId,
+    name: string,
+    body: Uint8Array,
+    options: { timeoutMs: Ms },
+  ): Promise<Uint8Array>;
+  /**
+   * Sends a header and bytes on a stream of its own; resolves when the other side has taken
+   * all.
+   */
+  sendStream(
+    to: PeerId,
+    name: string,
+    header: Uint8Array,
+    source: AsyncIterable<Uint8Array>,
+  ): Promise<void>;
   /** Publishes to everybody; never throws for want of subscribers (it counts that). */
   publish(topic: string, body: Uint8Array): Promise<void>;
   links(): MeshLink[];

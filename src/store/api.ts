@@ -23,10 +23,19 @@ export interface LogStore {
   readonly restored: Omit<Restored, 'appliedIndex'>;
   /** Does the jobs in order with one fdatasync for all; resolves when everything is durable. */
   persist(jobs: readonly PersistJob[]): Promise<void>;
-  /** Forgets whole segments up to `meta.index`; the position is durable before anything is deleted. */
+  /**
+   * Forgets whole segments up to `meta.index`; the position is durable before anything is
+   * deleted.
+   */
   compact(meta: SnapshotMeta): Promise<void>;
   /** Mean and maximum duration of recent fsyncs, ms, and what waits now. */
-  stats(): { fsyncMsMean: number; fsyncMsMax: number; waiting: number; segments: number; bytes: number };
+  stats(): {
+    fsyncMsMean: number;
+    fsyncMsMax: number;
+    waiting: number;
+    segments: number;
+    bytes: number;
+  };
   close(): Promise<void>;
 }
 

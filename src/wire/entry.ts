@@ -15,7 +15,10 @@ export interface Entry {
   readonly term: Term;
   readonly kind: EntryKind;
   readonly data: Uint8Array;
-  /** 32 bytes, lower-case hex: SHA-256 over the previous hash, epoch, index, term, kind and data. */
+  /**
+   * 32 bytes, lower-case hex: SHA-256 over the previous hash, epoch, index, term, kind and
+   * data.
+   */
   readonly hash: string;
 }
 

@@ -1,6 +1,7 @@
 /**
  * Who a node is: its role and what the role allows. A role orders nodes by rank; a state (leader,
- * candidate, follower, learner) is something else. Until certificates exist, the record is made when
+ * candidate, follower, learner) is something else. Until certificates exist, the record is made
+ * when
  * the node is admitted with the network key, and kept in the configuration.
  */
 import { z } from 'zod';
@@ -20,7 +21,10 @@ export const certificateSchema = z.looseObject({
 });
 export type Certificate = Readonly<z.infer<typeof certificateSchema>>;
 
-/** What a role allows: masters and workers vote and may lead, a witness votes, a leecher neither. */
+/**
+ * What a role allows: masters and workers vote and may lead, a witness votes, a leecher
+ * neither.
+ */
 export function rightsOf(role: Role, workersMayLead: boolean): { votes: boolean; leads: boolean } {
   switch (role) {
     case 'master':
@@ -34,7 +38,10 @@ export function rightsOf(role: Role, workersMayLead: boolean): { votes: boolean;
   }
 }
 
-/** One number for the order: the role first, then the operator's optional rank (0..999) within it. */
+/**
+ * One number for the order: the role first, then the operator's optional rank (0..999) within
+ * it.
+ */
 export function rankOf(role: Role, within = 0): number {
   const base = { master: 3000, worker: 2000, witness: 1000, leecher: 0 }[role];
   return base + within;
