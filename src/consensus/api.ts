@@ -16,9 +16,14 @@ import type { ClusterId, EpochId, LogIndex, Ms, PeerId, SessionId, Term } from '
 import type { Now } from '../base/clock.ts';
 import type { ErrorCode } from '../base/error.ts';
 import type { Prng } from '../base/prng.ts';
+import type { Configuration, ConfigurationChange } from '../wire/configuration.ts';
 import type { Message } from '../wire/consensus-message.ts';
 import type { Entry } from '../wire/entry.ts';
 import type { Certificate } from '../wire/member.ts';
+import type { Fact, NodeState } from './fact.ts';
+
+export type { Configuration, ConfigurationChange } from '../wire/configuration.ts';
+export type { Ballot, Fact, NodeState } from './fact.ts';
 
 /** Durable with every vote and every lengthening of the lease. */
 export interface HardState {
@@ -28,13 +33,6 @@ export interface HardState {
   readonly leaseMsLongest: Ms;
   /** Highest term of an order executed in this epoch; durable before that order is executed. */
   readonly fence: Term;
-}
-
-/** Members and voters; `outgoing` is the old half while a joint change is under way. */
-export interface Configuration {
-  readonly members: readonly Certificate[];
-  readonly voters: readonly PeerId[];
-  readonly outgoing: readonly PeerId[] | null;
 }
 
 /** Describes a catalog snapshot; the bytes travel on a stream of their own. */
@@ -90,12 +88,6 @@ export type ReadOutcome =
   /** This node's applied index has reached a point that is linearizable for the read. */
   | { readonly type: 'ready'; readonly index: LogIndex }
   | { readonly type: 'refused'; readonly code: Refusal; readonly detail: string };
-
-export type ConfigurationChange =
-  | { readonly type: 'admit'; readonly member: Certificate }
-  | { readonly type: 'forget'; readonly peerId: PeerId }
-  /** Voters by hand; the automatic rule (see voters.ts) makes its own. */
-  | { readonly type: 'voters'; readonly voters: readonly PeerId[] };
 
 export type Event =
   | { readonly type: 'tick' }
@@ -175,65 +167,6 @@ export interface LocalFacts {
   readonly loopLagMs: Ms;
 }
 
-/** What happened, as data; rendered, counted and stored by the caller. */
-export type Fact =
-  | {
-      readonly type: 'state-changed';
-      readonly state: NodeState;
-      readonly term: Term;
-      readonly leader: PeerId | null;
-      readonly reason: string;
-    }
-  | {
-      readonly type: 'acting-changed';
-      readonly acting: boolean;
-      readonly term: Term;
-      readonly reason: string;
-    }
-  | {
-      readonly type: 'configuration-changed';
-      readonly configuration: Configuration;
-      readonly index: LogIndex;
-    }
-  | {
-      readonly type: 'refused-message';
-      readonly from: PeerId;
-      readonly code: string;
-      readonly detail: string;
-    }
-  | { readonly type: 'corruption'; readonly detail: string }
-  | {
-      readonly type: 'takeover';
-      readonly from: PeerId;
-      readonly to: PeerId;
-      readonly result: string;
-    }
-  | { readonly type: 'ballot'; readonly ballot: Ballot };
-
-/** One election as one node saw it: what was weighed, and why. `why` recomputes from it. */
-export interface Ballot {
-  readonly term: Term;
-  readonly epoch: EpochId;
-  readonly candidate: PeerId;
-  readonly kind: 'pre-vote' | 'vote';
-  readonly won: boolean;
-  readonly startedMs: Ms;
-  readonly endedMs: Ms;
-  readonly candidateRank: number;
-  readonly lastTerm: Term;
-  readonly lastIndex: LogIndex;
-  readonly voters: readonly PeerId[];
-  readonly outgoing: readonly PeerId[] | null;
-  readonly answers: readonly {
-    readonly from: PeerId;
-    readonly granted: boolean;
-    readonly code: string;
-    readonly rank: number;
-    readonly lastTerm: Term;
-    readonly lastIndex: LogIndex;
-  }[];
-}
-
 export interface Ready {
   readonly persist: readonly PersistJob[];
   readonly messages: readonly { readonly to: PeerId; readonly message: Message }[];
@@ -255,8 +188,6 @@ export interface Ready {
   readonly compactTo: LogIndex | null;
   readonly facts: readonly Fact[];
 }
-
-export type NodeState = 'leader' | 'candidate' | 'follower' | 'learner';
 
 export interface Status {
   readonly id: PeerId;
@@ -323,6 +254,15 @@ export interface ConsensusOptions {
   readonly bootstrap: boolean;
   readonly restored: Restored;
   readonly now: Now;
+  readonly limits?: Limits;
+}
+
+/** What is kept in memory behind the fsynced catalog, so that slow followers need no snapshot. */
+export interface Limits {
+  /** @default 10,000 */
+  readonly trailingEntriesMax: number;
+  /** @default 16 MiB */
+  readonly trailingBytesMax: number;
 }
 
 export interface Consensus {
@@ -334,4 +274,9 @@ export interface Consensus {
   /** The right to act now, or null; asked at the moment of every effect. */
   mayAct(now: Now): ActingRight | null;
   status(now: Now): Status;
+  /**
+   * What describes a snapshot whose catalog has applied exactly up to `index`; null when the log in
+   * memory no longer (or not yet) reaches it.
+   */
+  snapshotMeta(index: LogIndex): SnapshotMeta | null;
 }

@@ -1,0 +1,67 @@
+/**
+ * What the consensus room reports about itself, as data: state changes, acting, corruption, and
+ * ballots. The caller renders, counts and stores them; nothing in here depends on their reader.
+ */
+import type { EpochId, LogIndex, Ms, PeerId, Term } from '../base/brand.ts';
+import type { Configuration } from '../wire/configuration.ts';
+
+export type NodeState = 'leader' | 'candidate' | 'follower' | 'learner';
+
+/** What happened, as data; rendered, counted and stored by the caller. */
+export type Fact =
+  | {
+      readonly type: 'state-changed';
+      readonly state: NodeState;
+      readonly term: Term;
+      readonly leader: PeerId | null;
+      readonly reason: string;
+    }
+  | {
+      readonly type: 'acting-changed';
+      readonly acting: boolean;
+      readonly term: Term;
+      readonly reason: string;
+    }
+  | {
+      readonly type: 'configuration-changed';
+      readonly configuration: Configuration;
+      readonly index: LogIndex;
+    }
+  | {
+      readonly type: 'refused-message';
+      readonly from: PeerId;
+      readonly code: string;
+      readonly detail: string;
+    }
+  | { readonly type: 'corruption'; readonly detail: string }
+  | {
+      readonly type: 'takeover';
+      readonly from: PeerId;
+      readonly to: PeerId;
+      readonly result: string;
+    }
+  | { readonly type: 'ballot'; readonly ballot: Ballot };
+
+/** One election as one node saw it: what was weighed, and why. `why` recomputes from it. */
+export interface Ballot {
+  readonly term: Term;
+  readonly epoch: EpochId;
+  readonly candidate: PeerId;
+  readonly kind: 'pre-vote' | 'vote';
+  readonly won: boolean;
+  readonly startedMs: Ms;
+  readonly endedMs: Ms;
+  readonly candidateRank: number;
+  readonly lastTerm: Term;
+  readonly lastIndex: LogIndex;
+  readonly voters: readonly PeerId[];
+  readonly outgoing: readonly PeerId[] | null;
+  readonly answers: readonly {
+    readonly from: PeerId;
+    readonly granted: boolean;
+    readonly code: string;
+    readonly rank: number;
+    readonly lastTerm: Term;
+    readonly lastIndex: LogIndex;
+  }[];
+}

@@ -1,0 +1,83 @@
+/**
+ * The configuration of a cluster: who belongs to it and who votes. It is the data of a `config`
+ * entry and part of every snapshot. While `outgoing` is set a joint change is under way and every
+ * decision needs a majority of both halves.
+ */
+import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { z } from 'zod';
+import type { PeerId } from '../base/brand.ts';
+import { AgentError } from '../base/error.ts';
+import { type Certificate, certificateSchema } from './member.ts';
+
+/** Members and voters; `outgoing` is the old half while a joint change is under way. */
+export interface Configuration {
+  readonly members: readonly Certificate[];
+  readonly voters: readonly PeerId[];
+  readonly outgoing: readonly PeerId[] | null;
+  /** Members that stop being members when the joint change ends. */
+  readonly leaving?: readonly PeerId[] | undefined;
+}
+
+/** Largest cluster, members. */
+export const membersMax = 1000;
+/** Most voters that a configuration may name in one half. */
+export const votersMax = 15;
+
+const peerId = z.string().min(1).max(128);
+
+export const configurationSchema = z.looseObject({
+  members: z.array(certificateSchema).max(membersMax),
+  voters: z.array(peerId).max(votersMax),
+  outgoing: z.array(peerId).max(votersMax).nullable(),
+  leaving: z.array(peerId).max(votersMax).optional(),
+});
+
+export const emptyConfiguration: Configuration = { members: [], voters: [], outgoing: null };
+
+export function encodeConfiguration(configuration: Configuration): Uint8Array {
+  return encodeCbor({ ...configuration, leaving: configuration.leaving ?? [] });
+}
+
+/** The configuration, checked; throws `bad-request` naming the field. */
+export function decodeConfiguration(bytes: Uint8Array): Configuration {
+  let value: unknown;
+  try {
+    value = decodeCbor(bytes);
+  } catch (cause) {
+    throw new AgentError('bad-request', 'configuration is not CBOR', { cause });
+  }
+  const parsed = configurationSchema.safeParse(value);
+  if (!parsed.success)
+    throw new AgentError('bad-request', `configuration: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+const changeSchema = z.discriminatedUnion('type', [
+  z.looseObject({ type: z.literal('admit'), member: certificateSchema }),
+  z.looseObject({ type: z.literal('forget'), peerId }),
+  z.looseObject({ type: z.literal('voters'), voters: z.array(peerId).min(1).max(votersMax) }),
+]);
+
+/** A change of the configuration that somebody asked for. */
+export type ConfigurationChange =
+  | { readonly type: 'admit'; readonly member: Certificate }
+  | { readonly type: 'forget'; readonly peerId: PeerId }
+  /** Voters by hand; the automatic rule makes its own. */
+  | { readonly type: 'voters'; readonly voters: readonly PeerId[] };
+
+export function encodeChange(change: ConfigurationChange): Uint8Array {
+  return encodeCbor(change);
+}
+
+export function decodeChange(bytes: Uint8Array): ConfigurationChange {
+  let value: unknown;
+  try {
+    value = decodeCbor(bytes);
+  } catch (cause) {
+    throw new AgentError('bad-request', 'configuration change is not CBOR', { cause });
+  }
+  const parsed = changeSchema.safeParse(value);
+  if (!parsed.success)
+    throw new AgentError('bad-request', `configuration change: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
