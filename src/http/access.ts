@@ -51,7 +51,8 @@ function refuseCrossSite(request: FastifyRequest): void {
   if (crossing || strange)
     throw new AgentError(
       'forbidden',
-      `a request from another site (Origin ${origin ?? 'not given'}) is refused; call this port from a page of its own or from a program`,
+      `a request from another site (Origin ${origin ?? 'not given'}) is refused; ` +
+        'call this port from a page of its own or from a program',
     );
 }
 
@@ -67,7 +68,8 @@ export function createAccess(rules: AccessRules): Access {
     if (name !== null && beyondLoopback && name === request.socket.localAddress) return;
     throw new AgentError(
       'forbidden',
-      `Host '${request.headers.host ?? ''}' is none of this node's names; use 127.0.0.1, localhost or a name from 'httpHosts' in its config`,
+      `Host '${request.headers.host ?? ''}' is none of this node's names; use 127.0.0.1, ` +
+        "localhost or a name from 'httpHosts' in its config",
     );
   }
 
@@ -77,7 +79,8 @@ export function createAccess(rules: AccessRules): Access {
     if (given !== undefined && timingSafeEqual(hash('sha256', given, 'buffer'), wanted)) return;
     throw new AgentError(
       'unauthorized',
-      `${given === undefined ? 'no token was sent' : 'the token is wrong'}: send 'Authorization: Bearer TOKEN'; the token is in the file http.token of the node's data folder`,
+      `${given === undefined ? 'no token was sent' : 'the token is wrong'}: send ` +
+        "'Authorization: Bearer TOKEN'; it is in the file http.token of the node's data folder",
     );
   }
 

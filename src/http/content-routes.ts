@@ -49,14 +49,23 @@ async function* oneFile(name: string, content: AsyncIterable<Uint8Array>): Async
   const path = pathInside(name);
   if (path === null || path.includes('/'))
     throw new AgentError('bad-request', `query.name: got '${name}'. It takes a file's bare name`);
-  yield { path, content };
+  yield { path, content: whole(content) };
+}
+
+/** A body that breaks off is the caller's doing, not a bug of ours. */
+async function* whole(content: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  try {
+    yield* content;
+  } catch (cause) {
+    throw new AgentError('bad-request', 'the body broke off before its end', { cause });
+  }
 }
 
 /** Reads one chunk ahead, so that a failure is still a proper answer and not a broken stream. */
 async function started(source: AsyncIterable<Uint8Array>): Promise<Readable> {
   const iterator = source[Symbol.asyncIterator]();
   const first = await iterator.next();
-  async function* whole(): AsyncIterable<Uint8Array> {
+  async function* rest(): AsyncIterable<Uint8Array> {
     let ended = first.done === true;
     try {
       if (first.done !== true) yield first.value;
@@ -69,7 +78,7 @@ async function started(source: AsyncIterable<Uint8Array>): Promise<Readable> {
       if (!ended) await iterator.return?.();
     }
   }
-  return Readable.from(whole(), { objectMode: false });
+  return Readable.from(rest(), { objectMode: false });
 }
 
 async function add(agent: Agent, query: z.infer<typeof addQuery>, { request, reply }: Exchange) {
@@ -130,7 +139,7 @@ async function get(
   return reply.header('content-type', tarType).send(writeTar(items, read));
 }
 
-export function contentRoutes(agent: Agent): Route[] {
+export function createContentRoutes(agent: Agent): Route[] {
   const list = (query: z.infer<typeof getQuery>): boolean => query.list === 'true';
   return [
     route({

@@ -22,7 +22,8 @@ const event = z.object({
 });
 
 const frame = ({ seq, at, type, data }: AgentEvent): string =>
-  `id: ${seq}\nevent: ${type.replace(/[\r\n]/g, ' ')}\ndata: ${JSON.stringify({ seq, at, type, data })}\n\n`;
+  `id: ${seq}\nevent: ${type.replace(/[\r\n]/g, ' ')}\n` +
+  `data: ${JSON.stringify({ seq, at, type, data })}\n\n`;
 
 /** Starts after `Last-Event-ID` or `after`; without either with what happens from now on. */
 function startOf({ request }: Exchange, after: number | undefined): number | null {
@@ -31,7 +32,7 @@ function startOf({ request }: Exchange, after: number | undefined): number | nul
   return after ?? null;
 }
 
-export function eventRoutes(agent: Agent): Route[] {
+export function createEventRoutes(agent: Agent): Route[] {
   let followers = 0;
 
   function follow(from: number | null, { reply }: Exchange) {

@@ -50,7 +50,7 @@ const foundPage = z.looseObject({
 
 type IndexKey = z.infer<typeof keyParams>;
 
-export function indexRoutes(agent: Agent): Route[] {
+export function createIndexRoutes(agent: Agent): Route[] {
   async function read(params: IndexKey, wanted: z.infer<typeof consistency>, timeout: number) {
     const args = { index: params.type, key: params.key };
     const options = { consistency: wanted, timeoutMs: timeout };

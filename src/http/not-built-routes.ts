@@ -21,7 +21,7 @@ const apiRoute = (method: Verb, url: string, summary: string): Route =>
       }),
   });
 
-export function notBuiltRoutes(): Route[] {
+export function createNotBuiltRoutes(): Route[] {
   return [
     route({
       method: 'GET',

@@ -81,7 +81,7 @@ function pinCommand(cid: string, wanted: PinWish, now: PinReport | null, expecte
   } satisfies Command;
 }
 
-export function pinRoutes(agent: Agent): Route[] {
+export function createPinRoutes(agent: Agent): Route[] {
   async function put(
     text: string,
     wanted: PinWish,

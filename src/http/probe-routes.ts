@@ -25,7 +25,7 @@ export const leaderAnswer = z.object({
 
 const readiness = z.object({ ready: z.boolean(), unmet: z.array(z.string()) });
 
-export function probeRoutes(agent: Agent): Route[] {
+export function createProbeRoutes(agent: Agent): Route[] {
   return [
     route({
       method: 'GET',

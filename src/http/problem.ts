@@ -73,7 +73,12 @@ function clientStatusOf(thrown: unknown): number | null {
 function asRefusal(thrown: unknown): AgentError {
   const status = clientStatusOf(thrown);
   if (thrown instanceof AgentError || status === null) return asAgentError(thrown);
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const told = thrown instanceof Error ? thrown.message : String(thrown);
+  const message =
+    status === 415
+      ? 'Content-Type: it takes application/json; for POST /v1/content ' +
+        'application/octet-stream or application/x-tar'
+      : told;
   return new AgentError(status === 413 ? 'too-large' : 'bad-request', message, { cause: thrown });
 }
 

@@ -9,17 +9,17 @@ import { z } from 'zod';
 import type { Agent } from '../agent/api.ts';
 import { AgentError } from '../base/error.ts';
 import { createAccess } from './access.ts';
-import { contentRoutes } from './content-routes.ts';
-import { eventRoutes } from './event-routes.ts';
+import { createContentRoutes } from './content-routes.ts';
+import { createEventRoutes } from './event-routes.ts';
 import { createHttpMetrics } from './http-metrics.ts';
-import { indexRoutes } from './index-routes.ts';
-import { notBuiltRoutes } from './not-built-routes.ts';
+import { createIndexRoutes } from './index-routes.ts';
+import { createNotBuiltRoutes } from './not-built-routes.ts';
 import { openApiOf } from './openapi.ts';
-import { pinRoutes } from './pin-routes.ts';
-import { probeRoutes } from './probe-routes.ts';
+import { createPinRoutes } from './pin-routes.ts';
+import { createProbeRoutes } from './probe-routes.ts';
 import { problemOf, sendProblem } from './problem.ts';
 import { type Route, route, validatorOf } from './route.ts';
-import { statusRoutes } from './status-routes.ts';
+import { createStatusRoutes } from './status-routes.ts';
 
 /** Largest JSON body: what fits into one log entry. */
 const bodyBytesMax = 1024 * 1024;
@@ -61,13 +61,13 @@ function refuseByRole(agent: Agent): void {
 
 function routesOf(agent: Agent, metrics: ReturnType<typeof createHttpMetrics>, version: string) {
   const routes: Route[] = [
-    ...probeRoutes(agent),
-    ...statusRoutes(agent, metrics),
-    ...contentRoutes(agent),
-    ...pinRoutes(agent),
-    ...indexRoutes(agent),
-    ...eventRoutes(agent),
-    ...notBuiltRoutes(),
+    ...createProbeRoutes(agent),
+    ...createStatusRoutes(agent, metrics),
+    ...createContentRoutes(agent),
+    ...createPinRoutes(agent),
+    ...createIndexRoutes(agent),
+    ...createEventRoutes(agent),
+    ...createNotBuiltRoutes(),
   ];
   let document: unknown = null;
   routes.push(
@@ -128,7 +128,8 @@ export function createStatusPort(agent: Agent, options: StatusPortOptions): Stat
     // Who may not call learns nothing about what there is.
     access.check(request, false);
     unknownPath(404, reply.elapsedTime / 1000);
-    const detail = `there is no ${request.method} ${pathOf(request)}; /openapi.json names what there is`;
+    const asked = `${request.method} ${pathOf(request)}`;
+    const detail = `there is no ${asked}; /openapi.json names what there is`;
     return sendProblem(reply, problemOf(new AgentError('not-found', detail)));
   });
   for (const each of routes) {

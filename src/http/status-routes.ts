@@ -23,7 +23,7 @@ const task = z.object({
   result: z.unknown(),
 });
 
-export function statusRoutes(agent: Agent, metrics: HttpMetrics): Route[] {
+export function createStatusRoutes(agent: Agent, metrics: HttpMetrics): Route[] {
   return [
     route({
       method: 'GET',

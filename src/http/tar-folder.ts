@@ -3,7 +3,7 @@
  * adds, and a stored tree becomes an archive. One entry at a time with backpressure, so memory does
  * not grow with the folder; names that would leave the folder, and links, are refused.
  */
-import { PassThrough, type Readable } from 'node:stream';
+import { PassThrough, type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import tar from 'tar-stream';
 import { AgentError } from '../base/error.ts';
@@ -19,9 +19,36 @@ export function pathInside(name: string): string | null {
   if (wrong || name.length > pathCharactersMax)
     throw new AgentError(
       'bad-request',
-      `tar entry '${name.slice(0, 200)}': it takes a relative path of at most ${pathCharactersMax} characters without '..' and '\\'`,
+      `tar entry '${name.slice(0, 200)}': it takes a relative path of at most ` +
+        `${pathCharactersMax} characters without '..' and '\\'`,
     );
   return parts.length === 0 ? null : parts.join('/');
+}
+
+function brokenOff(thrown: unknown): AgentError {
+  if (thrown instanceof AgentError) return thrown;
+  const why = thrown instanceof Error ? thrown.message : String(thrown);
+  return new AgentError('bad-request', `the tar stream broke off: ${why}`, { cause: thrown });
+}
+
+const endMarkBytes = 1024;
+
+/**
+ * An archive ends with 1024 zero bytes. The parser takes one that was cut between two entries for
+ * whole; this doesn't.
+ */
+function endMarkCheck(): Transform {
+  let zeros = 0;
+  return new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      const last = chunk.findLastIndex((byte) => byte !== 0);
+      zeros = last < 0 ? Math.min(endMarkBytes, zeros + chunk.length) : chunk.length - 1 - last;
+      done(null, chunk);
+    },
+    flush(done) {
+      done(zeros >= endMarkBytes ? null : new Error('its end mark is missing'));
+    },
+  });
 }
 
 /** One entry's bytes; whatever the consumer left unread is skipped, so that the archive goes on. */
@@ -29,7 +56,11 @@ function contentOf(entry: AsyncIterable<Uint8Array>) {
   let taken = false;
   async function* content(): AsyncIterable<Uint8Array> {
     taken = true;
-    yield* entry;
+    try {
+      yield* entry;
+    } catch (thrown) {
+      throw brokenOff(thrown);
+    }
   }
   return {
     content: content(),
@@ -47,7 +78,7 @@ function contentOf(entry: AsyncIterable<Uint8Array>) {
 export async function* readTar(source: Readable): AsyncIterable<AddEntry> {
   const extract = tar.extract();
   // Its types name the streams it is made of; it works with those of Node.
-  const feeding = pipeline(source, extract as unknown as NodeJS.WritableStream);
+  const feeding = pipeline(source, endMarkCheck(), extract as unknown as NodeJS.WritableStream);
   // The loop below throws the same error; this keeps it from being "unhandled" meanwhile.
   const fed = feeding.then(
     () => null,
@@ -70,15 +101,12 @@ export async function* readTar(source: Readable): AsyncIterable<AddEntry> {
       await skip();
     }
   } catch (thrown) {
-    if (thrown instanceof AgentError) throw thrown;
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new AgentError('bad-request', `the tar stream broke off: ${why}`, { cause: thrown });
+    throw brokenOff(thrown);
   } finally {
     extract.destroy();
   }
   const broken = await fed;
-  if (broken !== null)
-    throw new AgentError('bad-request', `the tar stream broke off: ${String(broken)}`);
+  if (broken !== null) throw brokenOff(broken);
   if (folder !== null) yield { path: folder, content: null };
 }
 
