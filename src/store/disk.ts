@@ -1,0 +1,103 @@
+/**
+ * The few things the log store asks of a file system, as a port: tests put one under it that loses
+ * unsynced writes at any point. Nothing is durable before `sync` (bytes) or `syncDir` (names), and
+ * the store never assumes it.
+ */
+import { constants, promises as fs } from 'node:fs';
+import { dirname } from 'node:path';
+import { AgentError } from '../base/error.ts';
+
+export interface DiskFile {
+  /** Writes all of `bytes` at `position`. */
+  write(bytes: Uint8Array, position: number): Promise<void>;
+  /** The file's bytes and length are durable when it resolves. */
+  sync(): Promise<void>;
+  truncate(bytes: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Disk {
+  /** An existing file, for writing. */
+  open(path: string): Promise<DiskFile>;
+  /** A new or emptied file, for writing. */
+  create(path: string): Promise<DiskFile>;
+  /** The whole file, or null if there is none. */
+  read(path: string): Promise<Buffer | null>;
+  list(dir: string): Promise<string[]>;
+  makeDir(dir: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** False if `to` is there already. */
+  link(from: string, to: string): Promise<boolean>;
+  /** False if there was no such file. */
+  remove(path: string): Promise<boolean>;
+  /** Creations, renames and removals in `dir` are durable when it resolves. */
+  syncDir(dir: string): Promise<void>;
+}
+
+/** The error code the operating system gave, or an empty text. */
+export function systemCode(thrown: unknown): string {
+  const code = (thrown as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : '';
+}
+
+/** What a failed disk operation means to the caller: a full disk has its own code. */
+export function diskError(thrown: unknown, what: string): AgentError {
+  if (thrown instanceof AgentError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const full = ['ENOSPC', 'EDQUOT'].includes(systemCode(thrown));
+  return new AgentError(full ? 'disk-full' : 'internal', `${what}: ${message}`, { cause: thrown });
+}
+
+/** Runs `work`; an error whose system code is `code` becomes `otherwise`. */
+async function unless<T>(code: string, otherwise: T, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (systemCode(thrown) === code) return otherwise;
+    throw thrown;
+  }
+}
+
+function fileOf(handle: fs.FileHandle): DiskFile {
+  return {
+    write: async (bytes, position) => {
+      let done = 0;
+      while (done < bytes.length) {
+        const left = bytes.length - done;
+        const { bytesWritten } = await handle.write(bytes, done, left, position + done);
+        done += bytesWritten;
+      }
+    },
+    sync: () => handle.datasync(),
+    truncate: (bytes) => handle.truncate(bytes),
+    close: () => handle.close(),
+  };
+}
+
+/** The operating system's file system. */
+export function createDisk(): Disk {
+  const { O_CREAT, O_TRUNC, O_RDWR } = constants;
+  return {
+    open: async (path) => fileOf(await fs.open(path, O_RDWR)),
+    create: async (path) => fileOf(await fs.open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)),
+    read: (path) => unless<Buffer | null>('ENOENT', null, () => fs.readFile(path)),
+    list: (dir) => fs.readdir(dir),
+    makeDir: async (dir) => {
+      const made = await fs.mkdir(dir, { recursive: true, mode: 0o700 });
+      if (made !== undefined) await syncFolder(dirname(made));
+    },
+    rename: (from, to) => fs.rename(from, to),
+    link: (from, to) => unless('EEXIST', false, () => fs.link(from, to).then(() => true)),
+    remove: (path) => unless('ENOENT', false, () => fs.unlink(path).then(() => true)),
+    syncDir: syncFolder,
+  };
+}
+
+async function syncFolder(dir: string): Promise<void> {
+  const handle = await fs.open(dir, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

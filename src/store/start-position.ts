@@ -1,0 +1,36 @@
+/**
+ * Where the log starts: the snapshot or catalog state before its first entry, and the first segment
+ * that is still needed. Durable in two copies before any segment is removed.
+ */
+import { z } from 'zod';
+import type { SnapshotMeta } from '../consensus/api.ts';
+import { certificateSchema } from '../wire/member.ts';
+
+export interface StoredStart {
+  /** Null while the log starts at entry 1. */
+  readonly meta: SnapshotMeta | null;
+  readonly firstSegment: number;
+}
+
+const schema = z.object({
+  meta: z
+    .object({
+      clusterId: z.string(),
+      epoch: z.string(),
+      index: z.int().min(0),
+      term: z.int().min(0),
+      hash: z.string().length(64),
+      configuration: z.object({
+        members: z.array(certificateSchema),
+        voters: z.array(z.string()),
+        outgoing: z.array(z.string()).nullable(),
+      }),
+      configurationIndex: z.int().min(0),
+    })
+    .nullable(),
+  firstSegment: z.int().min(1),
+});
+
+export function parseStart(value: unknown): StoredStart {
+  return schema.parse(value);
+}
