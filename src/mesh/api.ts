@@ -40,12 +40,23 @@ export interface MeshHandlers {
 
 export interface Mesh {
   readonly peerId: PeerId;
+  /** The identity key was made just now: a log beside it belongs to somebody else. */
+  readonly identityCreated: boolean;
   start(): Promise<void>;
   stop(): Promise<void>;
   /** Addresses others can dial. */
   addresses(): string[];
-  /** Who belongs to the mesh; voters link to all voters, others to a refreshed handful. */
+  /**
+   * Who belongs to the mesh; voters link to all voters, others to a refreshed handful. This node
+   * is in the list too: that tells whether it votes.
+   */
   setPeers(peers: readonly MeshPeer[]): void;
+  /**
+   * Connects to a multiaddr without knowing who is there and answers who is. Throws `unavailable`
+   * when nobody answers, `forbidden` when the handshake is refused (another network key),
+   * `conflict` when it is this node itself. Any peer with the network key can be asked and may ask.
+   */
+  dial(address: string, options: { timeoutMs: Ms }): Promise<PeerId>;
   /**
    * Queues a consensus frame; false when there is no connection or its queue is full (it is
    * then dropped).

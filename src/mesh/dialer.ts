@@ -1,0 +1,76 @@
+/**
+ * Dials peers by their known addresses, and bare addresses to learn who is there. Success is a
+ * connection, whatever error a failed attempt surfaced as: a refused redial comes under several
+ * names.
+ */
+import { connect } from 'node:net';
+import { peerIdFromString } from '@libp2p/peer-id';
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
+import type { Ms, PeerId } from '../base/brand.ts';
+import { AgentError } from '../base/error.ts';
+import type { Host } from './host.ts';
+
+/** Connects to `peer`; a list without usable addresses falls back to what identify told. */
+export async function dialPeer(
+  host: Host,
+  peer: PeerId,
+  addresses: readonly string[],
+): Promise<void> {
+  const targets = addresses.flatMap((address) => toDial(address, peer));
+  await host.dial(targets.length > 0 ? targets : peerIdFromString(peer));
+}
+
+function toDial(address: string, peer: PeerId): Multiaddr[] {
+  try {
+    const parsed = multiaddr(address);
+    const named = parsed.getComponents().findLast((part) => part.name === 'p2p')?.value;
+    if (named === undefined) return [parsed.encapsulate(`/p2p/${peer}`)];
+    return named === peer ? [parsed] : [];
+  } catch {
+    // An address that doesn't parse came from gossip or config; the others are tried.
+    return [];
+  }
+}
+
+/** Dials an address without knowing who is there, and answers who is. */
+export async function dialAddress(host: Host, address: string, timeoutMs: Ms): Promise<PeerId> {
+  let target: Multiaddr;
+  try {
+    target = multiaddr(address);
+  } catch (cause) {
+    throw new AgentError('bad-request', `not a multiaddr: ${address}`, { cause });
+  }
+  try {
+    const connection = await host.dial(target, { signal: AbortSignal.timeout(timeoutMs) });
+    return connection.remotePeer.toString();
+  } catch (cause) {
+    if (cause instanceof Error && cause.name === 'InvalidPeerIdError')
+      throw new AgentError('conflict', `${address} is this node itself`, { cause });
+    if (await accepts(target, Math.min(timeoutMs, 1000)))
+      throw new AgentError(
+        'forbidden',
+        `${address} answers but refuses the handshake: is its network key the same?`,
+        { cause },
+      );
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new AgentError('unavailable', `nobody answers at ${address}: ${reason}`, { cause });
+  }
+}
+
+/** Whether something takes TCP connections there. */
+function accepts(target: Multiaddr, timeoutMs: Ms): Promise<boolean> {
+  const parts = target.getComponents();
+  const host = parts.find((part) => /^(ip4|ip6|dns|dns4|dns6)$/.test(part.name))?.value;
+  const port = Number(parts.find((part) => part.name === 'tcp')?.value);
+  if (host === undefined || !Number.isInteger(port)) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: timeoutMs });
+    const done = (answer: boolean) => () => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once('connect', done(true));
+    socket.once('timeout', done(false));
+    socket.once('error', done(false));
+  });
+}

@@ -1,0 +1,182 @@
+/**
+ * Signed, bounded, typed gossip: publishing through gossipsub, checking what comes, and
+ * anti-entropy over direct requests, so that nothing depends on one message arriving (a restarted
+ * peer's gossipsub mesh can stay one-sided for long). What is delivered is always a record newer
+ * than the last one of that speaker.
+ */
+import { type Message, TopicValidatorResult } from '@libp2p/gossipsub';
+import { encode as encodeCbor } from 'cborg';
+import type { Ms, PeerId } from '../base/brand.ts';
+import { AgentError } from '../base/error.ts';
+import type { Prng } from '../base/prng.ts';
+import {
+  decodeDigest,
+  decodeExchange,
+  decodeGossip,
+  gossipTopicNames,
+  isGossipTopic,
+} from '../wire/gossip.ts';
+import type { Host } from './host.ts';
+import { type Records, recordAgeMsMax, type Verdict } from './records.ts';
+
+/** One exchange of digests with one random connected peer this often, spread by half. */
+const exchangeMs: Ms = 4000;
+const exchangeTimeoutMs: Ms = 3000;
+/** Own records are said again this often, far inside the age at which they are refused. */
+const repeatMs: Ms = recordAgeMsMax / 6;
+/** Records sent in one answer of an exchange. */
+const recordsPerExchangeMax = 128;
+
+export const digestRequest = 'mesh.digest';
+export const recordsRequest = 'mesh.records';
+
+const topicPrefix = '/bellwether/1/';
+
+export interface Gossiper {
+  start(): void;
+  stop(): void;
+  publish(topic: string, body: Uint8Array): Promise<void>;
+  /** Answers the two requests of the exchange. */
+  answer(name: string, body: Uint8Array): Promise<Uint8Array>;
+  stats(): Record<string, number>;
+}
+
+export interface GossiperDeps {
+  readonly host: Host;
+  readonly records: Records;
+  readonly prng: Prng;
+  readonly monoMs: () => Ms;
+  readonly peers: () => PeerId[];
+  readonly request: (to: PeerId, name: string, body: Uint8Array, t: Ms) => Promise<Uint8Array>;
+  readonly deliver: (from: PeerId, topic: string, body: Uint8Array) => void;
+}
+
+export function createGossiper(deps: GossiperDeps): Gossiper {
+  const { host, records, prng } = deps;
+  const pubsub = host.services.pubsub;
+  const counts = {
+    publish_total: 0,
+    publish_no_peers_total: 0,
+    publish_failed_total: 0,
+    gossip_delivered_total: 0,
+    gossip_known_total: 0,
+    gossip_refused_total: 0,
+    exchanges_total: 0,
+    exchanges_failed_total: 0,
+    exchange_records_total: 0,
+  };
+  let timer: NodeJS.Timeout | null = null;
+  let repeatedMs = deps.monoMs();
+
+  async function take(bytes: Uint8Array): Promise<Verdict> {
+    const { verdict, record } = await records.offer(bytes);
+    if (verdict === 'new' && record !== null) {
+      counts.gossip_delivered_total += 1;
+      deps.deliver(record.from, record.topic, record.body);
+    } else if (verdict === 'known') counts.gossip_known_total += 1;
+    else counts.gossip_refused_total += 1;
+    return verdict;
+  }
+
+  async function validate(topic: string, message: Message): Promise<TopicValidatorResult> {
+    if (message.type !== 'signed' || message.topic !== topicPrefix + topic) {
+      counts.gossip_refused_total += 1;
+      return TopicValidatorResult.Reject;
+    }
+    const verdict = await take(message.data);
+    if (verdict === 'new') return TopicValidatorResult.Accept;
+    // Old news is not an offence; a record that nobody could have made in good faith is.
+    return verdict === 'malformed' || verdict === 'forged'
+      ? TopicValidatorResult.Reject
+      : TopicValidatorResult.Ignore;
+  }
+
+  async function send(topic: string, record: Uint8Array): Promise<void> {
+    counts.publish_total += 1;
+    try {
+      const { recipients } = await pubsub.publish(topicPrefix + topic, record);
+      if (recipients.length === 0) counts.publish_no_peers_total += 1;
+    } catch {
+      // Gossipsub throws while it stops, or when a peer's queue is full; the exchange catches up.
+      counts.publish_failed_total += 1;
+    }
+  }
+
+  async function repeatOwn(): Promise<void> {
+    if (deps.monoMs() - repeatedMs < repeatMs) return;
+    repeatedMs = deps.monoMs();
+    for (const { topic, body } of records.own()) await send(topic, await records.say(topic, body));
+  }
+
+  async function exchange(): Promise<void> {
+    await repeatOwn();
+    const peers = deps.peers();
+    if (peers.length === 0) return;
+    const peer = prng.pick(peers);
+    counts.exchanges_total += 1;
+    try {
+      const digest = encodeCbor(records.digest());
+      const answer = await deps.request(peer, digestRequest, digest, exchangeTimeoutMs);
+      const { records: newer, wants } = decodeExchange(answer);
+      counts.exchange_records_total += newer.length;
+      for (const record of newer) await take(record);
+      const asked = records.pick(wants);
+      if (asked.length > 0)
+        await deps.request(
+          peer,
+          recordsRequest,
+          encodeCbor({ records: asked, wants: [] }),
+          exchangeTimeoutMs,
+        );
+    } catch {
+      // The peer left or is busy; the next one is asked in a few seconds.
+      counts.exchanges_failed_total += 1;
+    }
+  }
+
+  function schedule(): void {
+    timer = setTimeout(
+      () => void exchange().finally(again),
+      prng.range(exchangeMs / 2, exchangeMs),
+    );
+    timer.unref();
+  }
+  const again = (): void => {
+    if (timer !== null) schedule();
+  };
+
+  return {
+    start() {
+      for (const topic of gossipTopicNames) {
+        pubsub.topicValidators.set(topicPrefix + topic, (_relay, message) =>
+          validate(topic, message),
+        );
+        pubsub.subscribe(topicPrefix + topic);
+      }
+      schedule();
+    },
+    stop() {
+      if (timer !== null) clearTimeout(timer);
+      timer = null;
+    },
+    async publish(topic, body) {
+      if (!isGossipTopic(topic)) throw new AgentError('bad-request', `no gossip topic ${topic}`);
+      decodeGossip(topic, body);
+      await send(topic, await records.say(topic, body));
+    },
+    async answer(name, body) {
+      if (name === digestRequest) {
+        const digest = decodeDigest(body);
+        return encodeCbor({
+          records: records.newerThan(digest, recordsPerExchangeMax),
+          wants: records.missing(digest, recordsPerExchangeMax),
+        });
+      }
+      const { records: offered } = decodeExchange(body);
+      counts.exchange_records_total += offered.length;
+      for (const record of offered) await take(record);
+      return new Uint8Array(0);
+    },
+    stats: () => ({ ...counts, gossip_records: records.size }),
+  };
+}

@@ -1,0 +1,296 @@
+/**
+ * Puts the mesh together: host, links, lines to each peer, reconnector, gossip and upkeep behind
+ * the `Mesh` interface. Nothing listens or dials before `start`, and `stop` leaves no timer, stream
+ * or socket behind.
+ */
+import type { Stream } from '@libp2p/interface';
+import type { ClusterId, Ms, PeerId } from '../base/brand.ts';
+import type { Clock } from '../base/clock.ts';
+import { AgentError, asAgentError } from '../base/error.ts';
+import type { Prng } from '../base/prng.ts';
+import type { Mesh, MeshHandlers, MeshLink, MeshPeer } from './api.ts';
+import { sendBytes, takeBytes } from './byte-stream.ts';
+import { serveCalls } from './caller.ts';
+import { dialAddress, dialPeer } from './dialer.ts';
+import { createGossiper, digestRequest, type Gossiper, recordsRequest } from './gossip.ts';
+import { createHost, type Host } from './host.ts';
+import { loadIdentity, nextIncarnation } from './identity.ts';
+import { createLinks, type Links } from './links.ts';
+import { chooseNeighbours } from './neighbours.ts';
+import { parseNetworkKey } from './network-key.ts';
+import {
+  bytesProtocol,
+  callProtocol,
+  createPeerLines,
+  frameProtocol,
+  type PeerLines,
+  readFrames,
+} from './peer-lines.ts';
+import { createReconnector } from './reconnector.ts';
+import { createRecords } from './records.ts';
+import { createUpkeep } from './upkeep.ts';
+
+/** One of the handful of a node that doesn't vote is changed this often. */
+const refreshMs: Ms = 5 * 60 * 1000;
+const openStreamTimeoutMs: Ms = 5000;
+const framesInMax = 4;
+const callsInMax = 4;
+const bytesInMax = 8;
+
+export interface MeshDeps {
+  readonly handlers: MeshHandlers;
+  readonly clock: Clock;
+  readonly prng: Prng;
+  readonly log?: (fact: { type: string } & Record<string, unknown>) => void;
+}
+
+export interface MeshOptions {
+  /** Folder of the identity key, made if it isn't there. */
+  readonly dir: string;
+  /** Multiaddrs to listen on, e.g. `/ip4/127.0.0.1/tcp/0`. */
+  readonly listen: readonly string[];
+  /** Multiaddrs to tell others instead of those listened on. */
+  readonly announce?: readonly string[];
+  /** A swarm key file's text, or 64 hex digits. */
+  readonly networkKey: string;
+  /** Gossip of other clusters is refused; null, or a function answering null, while unknown. */
+  readonly clusterId?: ClusterId | null | (() => ClusterId | null);
+}
+
+/** Loads or makes the identity and prepares a mesh that is not started. */
+export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<Mesh> {
+  const { handlers, clock, prng } = deps;
+  const identity = await loadIdentity(options.dir, { create: true });
+  const incarnation = await nextIncarnation(options.dir, clock.wallMs());
+  const { clusterId } = options;
+  const cluster = typeof clusterId === 'function' ? clusterId : () => clusterId ?? null;
+  const monoMs = (): Ms => clock.now().monoMs;
+  const self = identity.peerId;
+  const host = await createHost({
+    privateKey: identity.privateKey,
+    listen: options.listen,
+    announce: options.announce ?? [],
+    networkKey: parseNetworkKey(options.networkKey),
+  });
+
+  const lines = new Map<PeerId, PeerLines>();
+  const counts = { frames_sent_total: 0, frames_received_total: 0, frames_dropped_total: 0 };
+  let peers = new Map<PeerId, MeshPeer>();
+  let neighbours: PeerId[] = [];
+  let refreshTimer: NodeJS.Timeout | null = null;
+
+  const links = createLinks({ host, monoMs, onChange: linkChanged });
+  const reconnector = createReconnector({
+    self,
+    prng: prng.fork(),
+    monoMs,
+    connected: links.connected,
+    dial,
+    onFailed: (peer) => handlers.onLink(peer, 'redial-failed'),
+  });
+  const records = createRecords({
+    self,
+    privateKey: identity.privateKey,
+    incarnation,
+    cluster,
+    wallMs: () => clock.wallMs(),
+  });
+  const gossip = createGossiper({
+    host,
+    records,
+    prng: prng.fork(),
+    monoMs,
+    peers: links.peers,
+    request: (to, name, body, timeoutMs) => linesTo(to).asker.request(name, body, timeoutMs),
+    deliver: handlers.onGossip,
+  });
+  const upkeep = createUpkeep({ host, links, self, monoMs, asker: (peer) => linesTo(peer).asker });
+
+  /** Lines exist while a link does; to anybody else they refuse at once. */
+  function linesTo(peer: PeerId): PeerLines {
+    const existing = lines.get(peer);
+    if (existing) return existing;
+    if (!links.connected(peer)) throw new AgentError('unavailable', `not connected to ${peer}`);
+    const made = createPeerLines(
+      () => links.connection(peer),
+      (dropped) => {
+        counts.frames_dropped_total += dropped;
+      },
+    );
+    lines.set(peer, made);
+    return made;
+  }
+
+  function linkChanged(peer: PeerId, change: 'opened' | 'closed'): void {
+    if (change === 'opened') {
+      reconnector.opened(peer);
+      linesTo(peer).frames.connected();
+    } else {
+      lines.get(peer)?.close();
+      lines.delete(peer);
+    }
+    handlers.onLink(peer, change);
+    if (change === 'closed') reconnector.closed(peer);
+  }
+
+  async function dial(peer: PeerId): Promise<void> {
+    try {
+      await dialPeer(host, peer, peers.get(peer)?.addresses ?? []);
+    } catch (error) {
+      // Whether it failed is decided by whether there is a connection now, not by the error.
+      deps.log?.({ type: 'dial-failed', peer, reason: asAgentError(error).message });
+    }
+  }
+
+  function choose(refresh: boolean): void {
+    neighbours = chooseNeighbours({
+      self,
+      peers: [...peers.values()],
+      last: neighbours,
+      refresh,
+      prng,
+    });
+    reconnector.setTargets(neighbours);
+  }
+
+  return {
+    peerId: self,
+    identityCreated: identity.created,
+    async start() {
+      links.start();
+      await serve(host, handlers, { lines: linesTo, gossip, counts });
+      await startHost(host);
+      gossip.start();
+      upkeep.start();
+      refreshTimer = setInterval(() => choose(true), refreshMs);
+      refreshTimer.unref();
+      choose(false);
+    },
+    async stop() {
+      if (refreshTimer !== null) clearInterval(refreshTimer);
+      reconnector.stop();
+      gossip.stop();
+      upkeep.stop();
+      for (const line of lines.values()) line.close();
+      await host.stop();
+      links.stop();
+      lines.clear();
+    },
+    addresses: () => host.getMultiaddrs().map((address) => address.toString()),
+    setPeers(list) {
+      const before = peers;
+      peers = new Map(list.map((peer) => [peer.peerId, peer]));
+      choose(false);
+      for (const { peerId, addresses } of list) {
+        const known = before.get(peerId)?.addresses ?? [];
+        if (addresses.some((address) => !known.includes(address))) reconnector.hurry(peerId);
+      }
+    },
+    dial: (address, { timeoutMs }) => dialAddress(host, address, timeoutMs),
+    send(to, frame) {
+      const sent = lines.get(to)?.frames.send(frame) ?? false;
+      if (sent) counts.frames_sent_total += 1;
+      else counts.frames_dropped_total += 1;
+      return sent;
+    },
+    async request(to, name, body, { timeoutMs }) {
+      return linesTo(to).asker.request(name, body, timeoutMs);
+    },
+    async sendStream(to, name, header, source) {
+      await sendBytes(await openBytes(links, to), name, header, source);
+    },
+    publish: (topic, body) => gossip.publish(topic, body),
+    links: () => listLinks(links, new Set([...peers.keys(), ...links.peers()]), self),
+    stats: () => ({
+      ...counts,
+      ...reconnector.stats(),
+      ...gossip.stats(),
+      ...upkeep.stats(),
+      ...countStreams(links),
+    }),
+  };
+}
+
+interface Serving {
+  readonly lines: (peer: PeerId) => PeerLines;
+  readonly gossip: Gossiper;
+  readonly counts: { frames_received_total: number };
+}
+
+/** What this node answers to others. */
+async function serve(host: Host, handlers: MeshHandlers, serving: Serving): Promise<void> {
+  const { lines, gossip, counts } = serving;
+  const onRequest: MeshHandlers['onRequest'] = (from, name, body) =>
+    name === digestRequest || name === recordsRequest
+      ? gossip.answer(name, body)
+      : handlers.onRequest(from, name, body);
+  const onFrame: MeshHandlers['onFrame'] = (from, frame) => {
+    counts.frames_received_total += 1;
+    handlers.onFrame(from, frame);
+  };
+  await host.handle(
+    frameProtocol,
+    (stream, connection) => readFrames(stream, connection.remotePeer.toString(), onFrame),
+    { maxInboundStreams: framesInMax },
+  );
+  await host.handle(
+    callProtocol,
+    (stream, connection) => {
+      const from = connection.remotePeer.toString();
+      serveCalls(stream, { from, onRequest, load: lines(from).load });
+    },
+    { maxInboundStreams: callsInMax },
+  );
+  await host.handle(
+    bytesProtocol,
+    (stream, connection) => takeBytes(stream, connection.remotePeer.toString(), handlers.onStream),
+    { maxInboundStreams: bytesInMax },
+  );
+}
+
+async function startHost(host: Host): Promise<void> {
+  try {
+    await host.start();
+  } catch (cause) {
+    const text = cause instanceof Error ? `${cause.message}` : String(cause);
+    if (text.includes('EADDRINUSE'))
+      throw new AgentError('port-in-use', `mesh port: ${text}`, { cause });
+    throw cause;
+  }
+}
+
+function openBytes(links: Links, to: PeerId): Promise<Stream> {
+  const connection = links.connection(to);
+  if (connection === null) throw new AgentError('unavailable', `not connected to ${to}`);
+  return connection.newStream(bytesProtocol, { signal: AbortSignal.timeout(openStreamTimeoutMs) });
+}
+
+function listLinks(links: Links, peers: ReadonlySet<PeerId>, self: PeerId): MeshLink[] {
+  return [...peers]
+    .filter((peer) => peer !== self)
+    .map((peerId) => {
+      const state = links.state(peerId);
+      const connections = state?.connections ?? [];
+      const directions = new Set(connections.map((connection) => connection.direction));
+      const one = directions.has('inbound') ? 'in' : 'out';
+      return {
+        peerId,
+        connected: connections.length > 0,
+        direction: directions.size === 2 ? 'both' : directions.size === 1 ? one : 'none',
+        rttMs: connections.length > 0 ? (state?.rttMs ?? null) : null,
+        remoteAddress: connections[0]?.remoteAddr.toString() ?? null,
+        sinceMs: state?.sinceMs ?? 0,
+      };
+    });
+}
+
+function countStreams(links: Links): Record<string, number> {
+  const connections = links.all();
+  const streams = connections.flatMap((connection) => connection.streams);
+  return {
+    peers_connected: links.peers().length,
+    connections: connections.length,
+    streams: streams.length,
+    streams_outbound: streams.filter((stream) => stream.direction === 'outbound').length,
+  };
+}

@@ -1,0 +1,170 @@
+/**
+ * What may be gossiped: a table of topics and types, each with its schema and size, deny by
+ * default. A record carries who said it, in which incarnation and with which sequence number, and
+ * is signed by the speaker's key, so that it can be relayed by anybody and replayed by nobody.
+ */
+import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { z } from 'zod';
+import type { Ms, PeerId } from '../base/brand.ts';
+import { AgentError } from '../base/error.ts';
+import { roles } from './member.ts';
+
+const address = z.string().min(1).max(256);
+const peerId = z.string().min(1).max(128);
+
+/** Who I am and where I can be reached; hints, never authority. */
+export const memberGossipSchema = z.looseObject({
+  type: z.literal('member'),
+  name: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/),
+  role: z.enum(roles),
+  addresses: z.array(address).max(16),
+  statusUrl: z.string().max(512).nullable(),
+  /** Where the node's content host listens; null while it has none. */
+  content: z.looseObject({ peerId, addresses: z.array(address).max(16) }).nullable(),
+});
+export type MemberGossip = z.infer<typeof memberGossipSchema>;
+
+/** How I am: 0..100 with reasons; null while nothing measures it. */
+export const healthGossipSchema = z.looseObject({
+  type: z.literal('health'),
+  score: z.int().min(0).max(100).nullable(),
+  reasons: z
+    .array(z.looseObject({ code: z.string().max(64), detail: z.string().max(256) }))
+    .max(32),
+});
+export type HealthGossip = z.infer<typeof healthGossipSchema>;
+
+export type Gossip = MemberGossip | HealthGossip;
+
+/** Deny by default: what is not in here is dropped and counted. */
+export const gossipTopics = {
+  members: { schema: memberGossipSchema, bytesMax: 8 * 1024 },
+  health: { schema: healthGossipSchema, bytesMax: 8 * 1024 },
+} as const;
+export type GossipTopic = keyof typeof gossipTopics;
+export const gossipTopicNames: readonly GossipTopic[] = ['members', 'health'];
+
+/** Largest record with its envelope and signature, bytes. */
+export const gossipRecordBytesMax = 10 * 1024;
+
+export function isGossipTopic(topic: string): topic is GossipTopic {
+  return Object.hasOwn(gossipTopics, topic);
+}
+
+/** Bytes of a gossip message; throws `bad-request` or `too-large` before anything is sent. */
+export function encodeGossip(topic: GossipTopic, message: Gossip): Uint8Array {
+  const bytes = encodeCbor(message);
+  decodeGossip(topic, bytes);
+  return bytes;
+}
+
+/** The message, checked against the table; throws `bad-request` or `too-large`. */
+export function decodeGossip(topic: string, bytes: Uint8Array): Gossip {
+  if (!isGossipTopic(topic)) throw new AgentError('forbidden', 'gossip: unknown topic');
+  const { schema, bytesMax } = gossipTopics[topic];
+  if (bytes.length > bytesMax)
+    throw new AgentError('too-large', `gossip ${topic}: ${bytes.length} bytes of ${bytesMax}`);
+  const parsed = schema.safeParse(fromCbor(bytes));
+  if (!parsed.success)
+    throw new AgentError('bad-request', `gossip ${topic}: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+/** The signed part of a record. `seq` counts within one incarnation of the speaker. */
+const statementSchema = z.object({
+  v: z.literal(1),
+  topic: z.string().max(32),
+  from: peerId,
+  cluster: z.string().max(32).nullable(),
+  incarnation: z.int().min(0),
+  seq: z.int().min(0),
+  /** The speaker's wall clock, ms since the Unix epoch; bounds how old a replay may be. */
+  atMs: z.number(),
+  body: z.instanceof(Uint8Array),
+});
+
+export interface GossipRecord {
+  readonly topic: GossipTopic;
+  readonly from: PeerId;
+  /** Cluster of the speaker, null while it belongs to none. */
+  readonly cluster: string | null;
+  readonly incarnation: number;
+  readonly seq: number;
+  readonly atMs: Ms;
+  /** An encoded message of the table, already checked. */
+  readonly body: Uint8Array;
+}
+
+/** A record as it travels: the statement's bytes and the signature over exactly these. */
+export interface SignedRecord {
+  readonly record: GossipRecord;
+  readonly statement: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** The bytes to sign. */
+export function encodeStatement(record: GossipRecord): Uint8Array {
+  return encodeCbor({ v: 1, ...record });
+}
+
+export function encodeSignedRecord(signed: Pick<SignedRecord, 'statement' | 'signature'>) {
+  return encodeCbor([signed.statement, signed.signature]);
+}
+
+/** Everything but the signature is checked here; throws like `decodeGossip`. */
+export function decodeSignedRecord(bytes: Uint8Array): SignedRecord {
+  if (bytes.length > gossipRecordBytesMax)
+    throw new AgentError('too-large', `gossip record of ${bytes.length} bytes`);
+  const pair = fromCbor(bytes);
+  const [statement, signature] = Array.isArray(pair) ? (pair as unknown[]) : [];
+  if (!(statement instanceof Uint8Array) || !(signature instanceof Uint8Array))
+    throw new AgentError('bad-request', 'gossip record is not a signed statement');
+  const parsed = statementSchema.safeParse(fromCbor(statement));
+  if (!parsed.success)
+    throw new AgentError('bad-request', `gossip record: ${z.prettifyError(parsed.error)}`);
+  const { v: _, topic, ...rest } = parsed.data;
+  if (!isGossipTopic(topic)) throw new AgentError('forbidden', 'gossip: unknown topic');
+  decodeGossip(topic, rest.body);
+  return { record: { topic, ...rest }, statement, signature };
+}
+
+/** Positive when `a` is newer than `b`. */
+export function compareAge(
+  a: Pick<GossipRecord, 'incarnation' | 'seq'>,
+  b: Pick<GossipRecord, 'incarnation' | 'seq'>,
+): number {
+  return a.incarnation - b.incarnation || a.seq - b.seq;
+}
+
+/** One line of a digest: what the sender of it has of whom. */
+export const digestSchema = z
+  .array(z.tuple([z.string().max(32), peerId, z.int().min(0), z.int().min(0)]))
+  .max(4096);
+export type Digest = z.infer<typeof digestSchema>;
+
+export function decodeDigest(bytes: Uint8Array): Digest {
+  const parsed = digestSchema.safeParse(fromCbor(bytes));
+  if (!parsed.success) throw new AgentError('bad-request', 'gossip digest is malformed');
+  return parsed.data;
+}
+
+const exchangeSchema = z.object({
+  records: z.array(z.instanceof(Uint8Array)).max(256),
+  /** Keys of which the answerer wants the asker's newer record. */
+  wants: z.array(z.tuple([z.string().max(32), peerId])).max(256),
+});
+export type Exchange = z.infer<typeof exchangeSchema>;
+
+export function decodeExchange(bytes: Uint8Array): Exchange {
+  const parsed = exchangeSchema.safeParse(fromCbor(bytes));
+  if (!parsed.success) throw new AgentError('bad-request', 'gossip exchange is malformed');
+  return parsed.data;
+}
+
+function fromCbor(bytes: Uint8Array): unknown {
+  try {
+    return decodeCbor(bytes);
+  } catch (cause) {
+    throw new AgentError('bad-request', 'gossip is not CBOR', { cause });
+  }
+}
