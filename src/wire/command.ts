@@ -6,6 +6,7 @@
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import { AgentError, type ErrorCode } from '../base/error.ts';
+import { nestingOf } from './cbor-nesting.ts';
 import { entryBytesMax } from './entry.ts';
 
 export const indexTypes = [
@@ -74,6 +75,16 @@ const ballotPut = z.looseObject({
   ballot: z.record(z.string(), z.unknown()),
 });
 
+/** How a hand-over by rank went; the cool-down that follows from it survives every leader. */
+const takeoverPut = z.looseObject({
+  type: z.literal('takeover.put'),
+  from: peerId,
+  to: peerId,
+  term: z.int().min(0),
+  result: z.string().max(64),
+  cooldownMs: z.number().min(0).max(3_600_000),
+});
+
 export const simpleCommandSchema = z.discriminatedUnion('type', [
   sessionOpen,
   pinPut,
@@ -82,6 +93,7 @@ export const simpleCommandSchema = z.discriminatedUnion('type', [
   indexPut,
   indexRemove,
   ballotPut,
+  takeoverPut,
 ]);
 export type SimpleCommand = z.infer<typeof simpleCommandSchema>;
 
@@ -112,7 +124,23 @@ export type Envelope = z.infer<typeof envelopeSchema>;
 /** What applying answered; kept with the session and under the idempotency key. */
 export type CommandResult =
   | { ok: true; index: number; version: number | null; value: unknown }
-  | { ok: false; index: number; code: ErrorCode; detail: string };
+  | {
+      ok: false;
+      index: number;
+      code: ErrorCode;
+      detail: string;
+      /** With `conflict`: the version that is there now; 0 when there is none. */
+      version?: number;
+    };
+
+/** A command type that this program doesn't know (yet); such a command is never applied in part. */
+const commandTypes: ReadonlySet<string> = new Set([
+  ...simpleCommandSchema.options.map((option) => option.shape.type.value),
+  'batch',
+]);
+
+/** Deepest nesting of a command's CBOR; decoding recurses, and every replica must agree. */
+export const nestingMax = 64;
 
 /** Bytes for the log; throws `too-large` above the entry limit. */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
@@ -125,8 +153,29 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
   return bytes;
 }
 
-/** The envelope, checked; throws `bad-request` naming the field. */
+/** The first type in a command (or in its batch) that this program doesn't know, or null. */
+function unknownType(value: unknown): string | null {
+  const shape = z
+    .object({ command: z.object({ type: z.string(), commands: z.unknown() }).partial() })
+    .safeParse(value);
+  const { type, commands } = shape.data?.command ?? {};
+  if (type === undefined) return null;
+  if (!commandTypes.has(type)) return type;
+  if (type !== 'batch' || !Array.isArray(commands)) return null;
+  for (const member of commands) {
+    const inner: unknown = member?.type;
+    if (typeof inner === 'string' && !commandTypes.has(inner)) return inner;
+  }
+  return null;
+}
+
+/**
+ * The envelope, checked; throws `bad-request` naming the field, or `not-built` for a command type
+ * that a newer program may know.
+ */
 export function decodeEnvelope(bytes: Uint8Array): Envelope {
+  if (nestingOf(bytes) > nestingMax)
+    throw new AgentError('bad-request', `command is nested deeper than ${nestingMax} levels`);
   let value: unknown;
   try {
     value = decodeCbor(bytes);
@@ -134,9 +183,11 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
     throw new AgentError('bad-request', 'command is not CBOR', { cause });
   }
   const parsed = envelopeSchema.safeParse(value);
-  if (!parsed.success)
-    throw new AgentError('bad-request', `command: ${z.prettifyError(parsed.error)}`);
-  return parsed.data;
+  if (parsed.success) return parsed.data;
+  const type = unknownType(value);
+  if (type !== null)
+    throw new AgentError('not-built', `command type ${type.slice(0, 64)} is not known here`);
+  throw new AgentError('bad-request', `command: ${z.prettifyError(parsed.error)}`);
 }
 
 export function encodeResult(result: CommandResult): Uint8Array {

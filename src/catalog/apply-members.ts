@@ -1,0 +1,32 @@
+/**
+ * The members as the committed configuration names them, for queries and for the rule that a
+ * leecher holds no copies. The configuration that consensus decides by is its own; this is a copy
+ * that travels with the rest of the catalog.
+ */
+import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import type { Configuration } from '../wire/configuration.ts';
+import type { Certificate } from '../wire/member.ts';
+import type { MemberRow } from './schema.ts';
+import type { Tables } from './tables.ts';
+
+/** The certificate as it was stored; rows were checked when they were applied. */
+export function decodeMember(row: MemberRow | null): Certificate | null {
+  return row === null ? null : (decodeCbor(row.certificate) as Certificate);
+}
+
+export function applyConfiguration(tables: Tables, configuration: Configuration): void {
+  const wanted = new Map<string, MemberRow>();
+  for (const certificate of configuration.members) {
+    wanted.set(certificate.peerId, {
+      peer: certificate.peerId,
+      certificate: encodeCbor(certificate),
+      voter: configuration.voters.includes(certificate.peerId) ? 1 : 0,
+      outgoing: configuration.outgoing?.includes(certificate.peerId) ? 1 : 0,
+    });
+  }
+  const before = [...tables.members.rows()];
+  for (const row of before) if (!wanted.has(row.peer)) tables.members.remove(row);
+  const known = new Map(before.map((row) => [row.peer, row]));
+  for (const row of wanted.values()) tables.members.put(row, known.get(row.peer) ?? null);
+  tables.counters.add('members', wanted.size - before.length);
+}

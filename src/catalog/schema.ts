@@ -1,0 +1,168 @@
+/**
+ * The tables of the catalog. State tables are what every replica must agree on: they are in the
+ * digest and in every dump. Derived tables (allocated, counters, full text) follow from them and are rebuilt
+ * by a restore. Rows are keyed without rowids, so that nothing depends on the order of insertion.
+ */
+import type { DatabaseSync } from 'node:sqlite';
+import { AgentError } from '../base/error.ts';
+import type { SqlValue } from './digest.ts';
+import type { TableSpec } from './table.ts';
+
+/** Raised by every change of the tables; an older catalog is rebuilt from a snapshot or the log. */
+export const schemaVersion = 1;
+
+export type MemberRow = { peer: string; certificate: Uint8Array; voter: number; outgoing: number };
+
+/** A pin with its allocation: one row, so that removing the pin removes both. */
+export type PinRow = {
+  cid: string;
+  name: string;
+  bytes: number | null;
+  blocks: number | null;
+  copies_min: number;
+  copies_max: number;
+  /** JSON object with sorted keys. */
+  labels: string;
+  expires_at_ms: number | null;
+  /** Index of the entry that last changed the policy. */
+  version: number;
+  created_index: number;
+  created_at_ms: number;
+  /** JSON list of peers, sorted. */
+  peers: string;
+  copies: number;
+  /** Index of the entry that last changed the allocation; 0: none yet. */
+  allocation_version: number;
+  allocation_term: number;
+  allocation_reason: string;
+};
+
+export type TombstoneRow = { cid: string; removed_index: number; removed_at_ms: number };
+
+export type IndexRow = {
+  type: string;
+  key: string;
+  version: number;
+  at_ms: number;
+  /** CBOR of the value. */
+  value: Uint8Array;
+};
+
+export type SessionRow = {
+  id: string;
+  node: string;
+  opened_index: number;
+  last_index: number;
+  seq_max: number;
+  /** 1: evicted; kept for a while so that a late duplicate of its opening can't revive it. */
+  closed: number;
+};
+
+export type SessionResultRow = { session: string; slot: number; seq: number; result: Uint8Array };
+
+export type IdempotencyRow = {
+  key: string;
+  request_hash: string;
+  at_index: number;
+  result: Uint8Array;
+};
+
+export type BallotRow = { term: number; at_index: number; at_ms: number; ballot: Uint8Array };
+
+export type TakeoverRow = { at_index: number; at_ms: number; record: Uint8Array };
+
+export const specs = {
+  members: {
+    name: 'members',
+    key: ['peer'],
+    columns: ['peer', 'certificate', 'voter', 'outgoing'],
+  },
+  pins: {
+    name: 'pins',
+    key: ['cid'],
+    columns: [
+      ...['cid', 'name', 'bytes', 'blocks', 'copies_min', 'copies_max', 'labels', 'expires_at_ms'],
+      ...['version', 'created_index', 'created_at_ms', 'peers', 'copies', 'allocation_version'],
+      ...['allocation_term', 'allocation_reason'],
+    ],
+  },
+  tombstones: {
+    name: 'tombstones',
+    key: ['cid'],
+    columns: ['cid', 'removed_index', 'removed_at_ms'],
+  },
+  index: {
+    name: 'index_rows',
+    key: ['type', 'key'],
+    columns: ['type', 'key', 'version', 'at_ms', 'value'],
+  },
+  sessions: {
+    name: 'sessions',
+    key: ['id'],
+    columns: ['id', 'node', 'opened_index', 'last_index', 'seq_max', 'closed'],
+  },
+  results: {
+    name: 'session_results',
+    key: ['session', 'slot'],
+    columns: ['session', 'slot', 'seq', 'result'],
+  },
+  idempotency: {
+    name: 'idempotency',
+    key: ['key'],
+    columns: ['key', 'request_hash', 'at_index', 'result'],
+  },
+  ballots: { name: 'ballots', key: ['term'], columns: ['term', 'at_index', 'at_ms', 'ballot'] },
+  takeovers: { name: 'takeovers', key: ['at_index'], columns: ['at_index', 'at_ms', 'record'] },
+} as const satisfies Record<string, TableSpec>;
+
+const ddl = `
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE members (peer TEXT PRIMARY KEY, certificate BLOB NOT NULL, voter INTEGER NOT NULL,
+  outgoing INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE pins (cid TEXT PRIMARY KEY, name TEXT NOT NULL, bytes INTEGER, blocks INTEGER,
+  copies_min INTEGER NOT NULL, copies_max INTEGER NOT NULL, labels TEXT NOT NULL,
+  expires_at_ms REAL, version INTEGER NOT NULL, created_index INTEGER NOT NULL,
+  created_at_ms REAL NOT NULL, peers TEXT NOT NULL, copies INTEGER NOT NULL,
+  allocation_version INTEGER NOT NULL, allocation_term INTEGER NOT NULL,
+  allocation_reason TEXT NOT NULL) WITHOUT ROWID, STRICT;
+CREATE INDEX pins_below_min ON pins (copies, cid) WHERE copies < copies_min;
+CREATE INDEX pins_below_max ON pins (cid) WHERE copies < copies_max;
+CREATE INDEX pins_above_max ON pins (cid) WHERE copies > copies_max;
+CREATE INDEX pins_expiring ON pins (expires_at_ms, cid) WHERE expires_at_ms IS NOT NULL;
+CREATE TABLE allocated (peer TEXT NOT NULL, cid TEXT NOT NULL, PRIMARY KEY (peer, cid))
+  WITHOUT ROWID, STRICT;
+CREATE TABLE tombstones (cid TEXT PRIMARY KEY, removed_index INTEGER NOT NULL,
+  removed_at_ms REAL NOT NULL) WITHOUT ROWID, STRICT;
+CREATE INDEX tombstones_by_index ON tombstones (removed_index, cid);
+CREATE TABLE index_rows (type TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL,
+  at_ms REAL NOT NULL, value BLOB NOT NULL, PRIMARY KEY (type, key)) WITHOUT ROWID, STRICT;
+CREATE TABLE sessions (id TEXT PRIMARY KEY, node TEXT NOT NULL, opened_index INTEGER NOT NULL,
+  last_index INTEGER NOT NULL, seq_max INTEGER NOT NULL, closed INTEGER NOT NULL)
+  WITHOUT ROWID, STRICT;
+CREATE INDEX sessions_by_use ON sessions (closed, last_index, id);
+CREATE TABLE session_results (session TEXT NOT NULL, slot INTEGER NOT NULL, seq INTEGER NOT NULL,
+  result BLOB NOT NULL, PRIMARY KEY (session, slot)) WITHOUT ROWID, STRICT;
+CREATE TABLE idempotency (key TEXT PRIMARY KEY, request_hash TEXT NOT NULL,
+  at_index INTEGER NOT NULL, result BLOB NOT NULL) WITHOUT ROWID, STRICT;
+CREATE INDEX idempotency_by_index ON idempotency (at_index, key);
+CREATE TABLE ballots (term INTEGER PRIMARY KEY, at_index INTEGER NOT NULL, at_ms REAL NOT NULL,
+  ballot BLOB NOT NULL) STRICT;
+CREATE TABLE takeovers (at_index INTEGER PRIMARY KEY, at_ms REAL NOT NULL, record BLOB NOT NULL)
+  STRICT;
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE search_docs (doc INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT;
+CREATE VIRTUAL TABLE search_text USING fts5 (name, type, text, labels, content='',
+  contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
+`;
+
+/** Makes the tables on an empty database; an existing one must have this version's tables. */
+export function ensureSchema(db: DatabaseSync): void {
+  const found = db.prepare('PRAGMA user_version').get() as { user_version: SqlValue };
+  if (found.user_version === schemaVersion) return;
+  if (found.user_version !== 0)
+    throw new AgentError(
+      'damaged',
+      `the catalog has schema ${found.user_version}; this program knows schema ${schemaVersion}`,
+    );
+  db.exec(`BEGIN IMMEDIATE; ${ddl} PRAGMA user_version = ${schemaVersion}; COMMIT`);
+}
