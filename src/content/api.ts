@@ -48,7 +48,10 @@ export interface ContentEngine {
   setProviders(providers: readonly Provider[]): void;
   /** Imports as UnixFS by streaming and pins the root here once every block is fsynced. */
   add(entries: AsyncIterable<AddEntry>, onProgress: (bytes: number) => void): Promise<AddedItem>;
-  /** File bytes, or null when the CID (with path) is a directory. Fetches what is missing. */
+  /**
+   * A file's bytes; a directory is refused with `bad-request`. Fetches what is missing, without
+   * keeping it; `unavailable` when no provider has it.
+   */
   cat(cid: CidText, path: string, options: { timeoutMs: Ms }): AsyncIterable<Uint8Array>;
   /** The tree below, in order; files are then read by `cat`. */
   ls(

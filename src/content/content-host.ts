@@ -1,0 +1,207 @@
+/**
+ * The libp2p host of the content thread, with a key and connections of its own, and bitswap on it.
+ * The private network key guards it as it guards the mesh. Bitswap's server side is used whole; of
+ * its client side only the sending of wants and the verified arrival of blocks (`network` and
+ * `wantList`, public on the class of 3.2.3 but not in its interface), because its own want list
+ * broadcasts to every peer and never sends a cancel: each block would come from everybody.
+ */
+import { noise } from '@chainsafe/libp2p-noise';
+import { yamux } from '@chainsafe/libp2p-yamux';
+import { type BitswapComponents, createBitswap } from '@helia/bitswap';
+import { identify } from '@libp2p/identify';
+import type { Libp2p, PrivateKey } from '@libp2p/interface';
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id';
+import { preSharedKey } from '@libp2p/pnet';
+import { tcp } from '@libp2p/tcp';
+import { multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+import type { CID } from 'multiformats/cid';
+import { assert } from '../base/assert.ts';
+import { AgentError } from '../base/error.ts';
+import type { BlockStore } from './block-store.ts';
+import { blockKey, hasherOf } from './cid-text.ts';
+
+const connectionsMax = 500;
+const inboundPerSecondMax = 1000; // agents behind one address are not an attack
+const inboundPendingMax = 200;
+const messageTimeoutMs = 60_000;
+
+export type WantKind = 'have' | 'block' | 'cancel';
+
+export interface Want {
+  readonly cid: CID;
+  readonly kind: WantKind;
+}
+
+export interface HostHandlers {
+  /** `cid` was computed from the bytes: they are verified. */
+  onBlock(from: string, cid: CID, bytes: Uint8Array): void;
+  onPresence(from: string, cid: CID, has: boolean): void;
+  onLink(peer: string, connected: boolean): void;
+}
+
+export interface ContentHost {
+  readonly peerId: string;
+  start(handlers: HostHandlers): Promise<void>;
+  stop(): Promise<void>;
+  addresses(): string[];
+  dial(peerId: string, addresses: readonly string[], timeoutMs: number): Promise<void>;
+  connected(peerId: string): boolean;
+  /** One message; rejects when it could not be sent. */
+  send(peerId: string, wants: readonly Want[]): Promise<void>;
+}
+
+interface WantEntry {
+  readonly cid: Uint8Array;
+  readonly priority: number;
+  readonly cancel: boolean;
+  readonly wantType: 'WantBlock' | 'WantHave';
+  readonly sendDontHave: boolean;
+}
+
+interface Message {
+  full: boolean;
+  pendingBytes: number;
+  wantlist: Map<string, WantEntry>;
+  blocks: Map<string, unknown>;
+  blockPresences: Map<string, unknown>;
+}
+
+/** What we use of the class behind createBitswap. */
+interface BitswapInside {
+  readonly network: { sendMessage(peer: unknown, message: Message): Promise<void> };
+  readonly wantList: EventTarget;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+type BlockEvent = CustomEvent<{ sender: { toString(): string }; cid: CID; block: Uint8Array }>;
+type PresenceEvent = CustomEvent<{ sender: { toString(): string }; cid: CID; has: boolean }>;
+
+/** The store as bitswap's server sees it: what can't be read is not there. */
+function servingStore(store: BlockStore): BitswapComponents['blockstore'] {
+  const served = {
+    has: (cid: CID) => store.has(blockKey(cid)),
+    async *get(cid: CID): AsyncGenerator<Uint8Array> {
+      try {
+        yield await store.get(blockKey(cid));
+      } catch (thrown) {
+        const error = new Error(`block ${cid} can't be served`, { cause: thrown });
+        throw Object.assign(error, { name: 'NotFoundError' });
+      }
+    },
+  };
+  return served as unknown as BitswapComponents['blockstore'];
+}
+
+async function createHost(options: HostOptions): Promise<Libp2p> {
+  return createLibp2p({
+    start: false,
+    privateKey: options.privateKey,
+    addresses: { listen: [...options.listen], announce: [...options.announce] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionProtector: preSharedKey({ psk: Buffer.from(options.networkKey) }),
+    connectionManager: {
+      maxConnections: connectionsMax,
+      inboundConnectionThreshold: inboundPerSecondMax,
+      maxIncomingPendingConnections: inboundPendingMax,
+    },
+    connectionMonitor: { enabled: false },
+    services: { identify: identify() },
+    // Inside a private network every address is one that we were told to use.
+    connectionGater: { denyDialMultiaddr: () => false },
+  });
+}
+
+function startBitswap(libp2p: Libp2p, store: BlockStore): BitswapInside {
+  const components = {
+    libp2p,
+    logger: (libp2p as unknown as { logger: BitswapComponents['logger'] }).logger,
+    blockstore: servingStore(store),
+    // Providers are exactly those that we are told; nothing is looked up.
+    routing: { findProviders: async function* () {} },
+    getHasher: (code: number) => {
+      const hasher = hasherOf(code);
+      if (hasher === null) throw new AgentError('bad-request', `hash 0x${code.toString(16)}`);
+      return hasher;
+    },
+  };
+  const made = createBitswap(components as unknown as BitswapComponents, {
+    messageSendTimeout: messageTimeoutMs,
+    messageReceiveTimeout: messageTimeoutMs,
+  }) as unknown as BitswapInside;
+  assert(typeof made.network?.sendMessage === 'function', 'bitswap has a network');
+  assert(made.wantList instanceof EventTarget, 'bitswap has a want list');
+  return made;
+}
+
+export interface HostOptions {
+  readonly privateKey: PrivateKey;
+  readonly listen: readonly string[];
+  readonly announce: readonly string[];
+  /** Swarm key in its file format. */
+  readonly networkKey: string;
+}
+
+function messageOf(wants: readonly Want[]): Message {
+  const wantlist = new Map<string, WantEntry>();
+  for (const { cid, kind } of wants) {
+    wantlist.set(blockKey(cid), {
+      cid: cid.bytes,
+      priority: 1,
+      cancel: kind === 'cancel',
+      wantType: kind === 'have' ? 'WantHave' : 'WantBlock',
+      sendDontHave: kind !== 'cancel',
+    });
+  }
+  return { full: false, pendingBytes: 0, wantlist, blocks: new Map(), blockPresences: new Map() };
+}
+
+export async function createContentHost(
+  deps: { store: BlockStore },
+  options: HostOptions,
+): Promise<ContentHost> {
+  const libp2p = await createHost(options);
+  const bitswap = startBitswap(libp2p, deps.store);
+
+  function listenTo(handlers: HostHandlers): void {
+    bitswap.wantList.addEventListener('block', (event) => {
+      const { sender, cid, block } = (event as BlockEvent).detail;
+      handlers.onBlock(sender.toString(), cid, block);
+    });
+    bitswap.wantList.addEventListener('presence', (event) => {
+      const { sender, cid, has } = (event as PresenceEvent).detail;
+      handlers.onPresence(sender.toString(), cid, has);
+    });
+    libp2p.addEventListener('peer:connect', (event) => {
+      handlers.onLink(event.detail.toString(), true);
+    });
+    libp2p.addEventListener('peer:disconnect', (event) => {
+      handlers.onLink(event.detail.toString(), false);
+    });
+  }
+
+  return {
+    peerId: peerIdFromPrivateKey(options.privateKey).toString(),
+    start: async (handlers) => {
+      listenTo(handlers);
+      await libp2p.start();
+      await bitswap.start();
+    },
+    stop: async () => {
+      await bitswap.stop();
+      await libp2p.stop();
+    },
+    addresses: () => libp2p.getMultiaddrs().map((address) => address.toString()),
+    dial: async (peerId, addresses, timeoutMs) => {
+      const end = `/p2p/${peerId}`;
+      const full = addresses.map((text) => multiaddr(text.endsWith(end) ? text : text + end));
+      await libp2p.dial(full, { signal: AbortSignal.timeout(timeoutMs) });
+    },
+    connected: (peerId) => libp2p.getConnections(peerIdFromString(peerId)).length > 0,
+    send: (peerId, wants) =>
+      bitswap.network.sendMessage(peerIdFromString(peerId), messageOf(wants)),
+  };
+}
