@@ -1,0 +1,146 @@
+/**
+ * Makes this node hold what its own applied catalog says, and nothing that a committed entry took
+ * away. Level-triggered: each round starts from the catalog and the engine as they are.
+ *
+ * A copy is forgotten only because of a committed entry: the pin's removal (its tombstone), or an
+ * allocation that doesn't name this node; and for the latter only after the leader has said, too,
+ * that the pin has its verified copies elsewhere. Absence proves nothing.
+ */
+import type { CidText, Ms, PeerId } from '../../base/brand.ts';
+import type { PinRecord } from '../../catalog/query-pins.ts';
+import type { ContentEngine } from '../../content/api.ts';
+
+const periodMs = 5000;
+/** Entries applied within this time cost one round. */
+const gatherMs = 20;
+const collectAfterMs = 30_000;
+const pageLimit = 1000;
+const releasedMax = 100_000;
+
+export interface HoldingsDeps {
+  readonly self: PeerId;
+  readonly engine: ContentEngine;
+  readonly query: (name: string, args: unknown) => Promise<unknown>;
+  /** Adds under way: their copies are not in the catalog yet. */
+  readonly adding: () => number;
+  readonly onForgotten: (cid: CidText, reason: string) => void;
+  readonly onFailure: (text: string, error: unknown) => void;
+}
+
+export interface Holdings {
+  start(): void;
+  stop(): Promise<void>;
+  /** The catalog may have changed. */
+  poke(): void;
+  /** The leader says that these have their verified copies elsewhere. */
+  release(cids: readonly CidText[]): void;
+}
+
+export function createHoldings(deps: HoldingsDeps): Holdings {
+  const { self, engine } = deps;
+  const released = new Set<CidText>();
+  let timer: NodeJS.Timeout | null = null;
+  let timerAtMs = 0;
+  let collectTimer: NodeJS.Timeout | null = null;
+  let round: Promise<void> | null = null;
+  let again = false;
+  let running = false;
+
+  function arm(afterMs: Ms): void {
+    if (!running) return;
+    const atMs = performance.now() + afterMs;
+    if (timer !== null && timerAtMs <= atMs) return;
+    if (timer !== null) clearTimeout(timer);
+    timerAtMs = atMs;
+    timer = setTimeout(() => {
+      timer = null;
+      if (round !== null) {
+        again = true;
+        return;
+      }
+      round = reconcile()
+        .catch((error: unknown) => deps.onFailure('holdings were not reconciled', error))
+        .finally(() => {
+          round = null;
+          arm(again ? gatherMs : periodMs);
+          again = false;
+        });
+    }, afterMs);
+  }
+
+  async function allocatedHere(): Promise<Set<CidText>> {
+    const cids = new Set<CidText>();
+    let after: string | null = null;
+    do {
+      const page = (await deps.query('allocations.forPeer', {
+        peer: self,
+        after,
+        limit: pageLimit,
+      })) as { pins: PinRecord[]; next: string | null };
+      for (const pin of page.pins) cids.add(pin.cid);
+      after = page.next;
+    } while (after !== null);
+    return cids;
+  }
+
+  /** The committed entry by which this node may forget the copy, or null. */
+  async function licence(cid: CidText): Promise<string | null> {
+    const pin = (await deps.query('pins.get', { cid })) as PinRecord | null;
+    if (pin === null) {
+      const tombstone = await deps.query('tombstones.get', { cid });
+      return tombstone === null ? null : 'removed';
+    }
+    const elsewhere = pin.allocation.version > 0 && !pin.allocation.peers.includes(self);
+    return elsewhere && released.has(cid) ? 'allocated-elsewhere' : null;
+  }
+
+  async function reconcile(): Promise<void> {
+    const wanted = await allocatedHere();
+    const held = new Map((await engine.pins()).map((status) => [status.cid, status]));
+    for (const cid of wanted) if (!held.has(cid)) engine.pin(cid);
+    let forgotten = 0;
+    for (const cid of held.keys()) {
+      if (wanted.has(cid)) {
+        released.delete(cid);
+        continue;
+      }
+      const reason = await licence(cid);
+      // An add stores its blocks before its pin is committed: an old tombstone must not take them.
+      if (reason === null || (reason === 'removed' && deps.adding() > 0)) continue;
+      await engine.unpin(cid);
+      released.delete(cid);
+      forgotten += 1;
+      deps.onForgotten(cid, reason);
+    }
+    if (forgotten > 0) collectLater();
+  }
+
+  function collectLater(): void {
+    if (collectTimer !== null || !running) return;
+    collectTimer = setTimeout(() => {
+      collectTimer = null;
+      engine
+        .collectGarbage()
+        .catch((error: unknown) => deps.onFailure('garbage was not collected', error));
+    }, collectAfterMs);
+  }
+
+  return {
+    start: () => {
+      running = true;
+      arm(0);
+    },
+    stop: async () => {
+      running = false;
+      if (timer !== null) clearTimeout(timer);
+      if (collectTimer !== null) clearTimeout(collectTimer);
+      await round;
+    },
+    poke: () => arm(gatherMs),
+    release: (cids) => {
+      if (released.size + cids.length > releasedMax) released.clear();
+      for (const cid of cids) released.add(cid);
+      if (cids.length > 0) arm(gatherMs);
+    },
+  };
+}
