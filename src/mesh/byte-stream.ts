@@ -47,8 +47,29 @@ export async function sendBytes(
 }
 
 async function write(stream: Stream, frame: Uint8Array): Promise<void> {
-  if (stream.send(encodeFrames([frame])) && !stream.writableNeedsDrain) return;
-  await stream.onDrain({ signal: AbortSignal.timeout(stallMs) });
+  stream.send(encodeFrames([frame]));
+  while (stream.writableNeedsDrain && stream.writeStatus === 'writable') await drained(stream);
+}
+
+/**
+ * The next drain or close. Not `stream.onDrain`: in @libp2p/utils 7.4 its promise is made once and
+ * stays resolved, so that from the second wait on nothing waits and the buffer grows for ever.
+ */
+function drained(stream: Stream): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      stream.removeEventListener('drain', done);
+      stream.removeEventListener('close', done);
+      resolve();
+    };
+    const timer = setTimeout(() => {
+      reject(new AgentError('timeout', `the peer took no byte for ${stallMs} ms`));
+      done();
+    }, stallMs);
+    stream.addEventListener('drain', done);
+    stream.addEventListener('close', done);
+  });
 }
 
 function readVerdict(stream: Stream): Promise<void> {
