@@ -28,6 +28,10 @@ export interface LogStore {
    * deleted.
    */
   compact(meta: SnapshotMeta): Promise<void>;
+  /** Index of the snapshot or catalog state that the log starts after; 0: it starts at entry 1. */
+  startIndex(): LogIndex;
+  /** Last index that is durable here. */
+  lastIndex(): LogIndex;
   /** Mean and maximum duration of recent fsyncs, ms, and what waits now. */
   stats(): {
     fsyncMsMean: number;

@@ -99,7 +99,7 @@ function planJobs(
   return { hardState, records, installed, lastIndex, lastHash, lastId };
 }
 
-export type LogWriter = Pick<LogStore, 'persist' | 'compact' | 'stats' | 'close'>;
+export type LogWriter = Omit<LogStore, 'report' | 'restored'>;
 
 /** Opens the active segment and takes over its end. */
 export async function openLogWriter(deps: WriterDeps, from: WriterStart): Promise<LogWriter> {
@@ -232,6 +232,8 @@ export async function openLogWriter(deps: WriterDeps, from: WriterStart): Promis
   return {
     persist: (jobs) => enqueue({ type: 'jobs', jobs: [...jobs], bytes: bytesOf(jobs) }),
     compact: (meta) => enqueue({ type: 'compact', meta, bytes: 0 }),
+    startIndex: () => start.value().meta?.index ?? 0,
+    lastIndex: () => lastIndex,
     stats: () => ({
       fsyncMsMean: times.length === 0 ? 0 : times.reduce((a, b) => a + b, 0) / times.length,
       fsyncMsMax: Math.max(0, ...times),

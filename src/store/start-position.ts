@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import type { SnapshotMeta } from '../consensus/api.ts';
-import { certificateSchema } from '../wire/member.ts';
+import { configurationSchema } from '../wire/configuration.ts';
 
 export interface StoredStart {
   /** Null while the log starts at entry 1. */
@@ -14,17 +14,13 @@ export interface StoredStart {
 
 const schema = z.object({
   meta: z
-    .object({
+    .looseObject({
       clusterId: z.string(),
       epoch: z.string(),
       index: z.int().min(0),
       term: z.int().min(0),
       hash: z.string().length(64),
-      configuration: z.object({
-        members: z.array(certificateSchema),
-        voters: z.array(z.string()),
-        outgoing: z.array(z.string()).nullable(),
-      }),
+      configuration: configurationSchema,
       configurationIndex: z.int().min(0),
     })
     .nullable(),

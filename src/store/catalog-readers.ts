@@ -1,0 +1,134 @@
+/**
+ * The reader threads: started when they are needed, one more when all are busy, and the surplus
+ * ends after a while without work, so that an idle agent stays small. A thread that died is
+ * replaced by the next question; the question it died of is refused.
+ */
+import type { Ms } from '../base/brand.ts';
+import { AgentError } from '../base/error.ts';
+import type { Request } from './catalog-protocol.ts';
+import { type CatalogThread, startCatalogThread } from './catalog-thread.ts';
+
+/** Questions that may wait for a free reader. */
+const waitingMax = 1024;
+
+export interface CatalogReaders {
+  ask(request: Request): Promise<unknown>;
+  /** Questions asked from now on see the database at `path`. */
+  moveTo(path: string): void;
+  close(): Promise<void>;
+}
+
+export interface ReadersOptions {
+  readonly path: string;
+  readonly readersMax: number;
+  /** A reader beyond the first ends after this long without work. */
+  readonly idleMs: Ms;
+}
+
+interface Reader {
+  readonly thread: CatalogThread;
+  readonly path: string;
+  busy: boolean;
+  timer: NodeJS.Timeout | null;
+}
+
+interface Waiting {
+  readonly request: Request;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export function createCatalogReaders(options: ReadersOptions): CatalogReaders {
+  let path = options.path;
+  let readers: Reader[] = [];
+  const waiting: Waiting[] = [];
+  const ending = new Set<Promise<void>>();
+  let closed = false;
+
+  const end = (reader: Reader) => {
+    if (reader.timer !== null) clearTimeout(reader.timer);
+    readers = readers.filter((other) => other !== reader);
+    // A thread that fails while it closes is gone all the same.
+    const gone = reader.thread.close().then(
+      () => undefined,
+      () => undefined,
+    );
+    ending.add(gone);
+    void gone.finally(() => ending.delete(gone));
+  };
+
+  const free = (reader: Reader) => {
+    reader.busy = false;
+    if (reader.path !== path || reader.thread.failure() !== null || closed) end(reader);
+    else if (readers.length > 1) {
+      reader.timer = setTimeout(() => end(reader), options.idleMs);
+      reader.timer.unref();
+    }
+    next();
+  };
+
+  const take = (): Reader | null => {
+    for (const dead of readers.filter((one) => !one.busy && one.thread.failure() !== null))
+      end(dead);
+    const idle = readers.find((reader) => !reader.busy && reader.path === path);
+    if (idle !== undefined) return idle;
+    if (readers.length >= options.readersMax) return null;
+    const thread = startCatalogThread({ role: 'reader', path });
+    const reader: Reader = { thread, path, busy: false, timer: null };
+    readers.push(reader);
+    return reader;
+  };
+
+  const run = async (reader: Reader, work: Waiting, isNew: boolean) => {
+    try {
+      if (isNew) await reader.thread.ask({ type: 'open' });
+      work.resolve(await reader.thread.ask(work.request));
+    } catch (thrown) {
+      work.reject(thrown);
+      if (isNew) end(reader);
+    } finally {
+      free(reader);
+    }
+  };
+
+  function next(): void {
+    while (waiting.length > 0 && !closed) {
+      const before = readers.length;
+      const reader = take();
+      if (reader === null) return;
+      const work = waiting.shift();
+      if (work === undefined) return;
+      if (reader.timer !== null) clearTimeout(reader.timer);
+      reader.timer = null;
+      reader.busy = true;
+      void run(reader, work, readers.length > before);
+    }
+  }
+
+  return {
+    ask: (request) => {
+      if (closed) return Promise.reject(new AgentError('stopped', 'the catalog is closed'));
+      if (waiting.length >= waitingMax)
+        return Promise.reject(
+          new AgentError('overloaded', `${waiting.length} queries wait for the catalog`),
+        );
+      return new Promise((resolve, reject) => {
+        waiting.push({ request, resolve, reject });
+        next();
+      });
+    },
+    moveTo: (to) => {
+      path = to;
+      for (const reader of readers.filter((one) => !one.busy)) end(reader);
+      next();
+    },
+    close: async () => {
+      closed = true;
+      const stopped = new AgentError('stopped', 'the catalog is closed');
+      for (const { reject } of waiting.splice(0)) reject(stopped);
+      for (const reader of readers.filter((one) => !one.busy)) end(reader);
+      const busy = readers.map((reader) => reader.thread.close());
+      await Promise.allSettled([...busy, ...ending]);
+    },
+  };
+}
