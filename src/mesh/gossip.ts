@@ -22,6 +22,8 @@ import { type Records, recordAgeMsMax, type Verdict } from './records.ts';
 /** One exchange of digests with one random connected peer this often, spread by half. */
 const exchangeMs: Ms = 4000;
 const exchangeTimeoutMs: Ms = 3000;
+/** A new link exchanges this soon after opening, spread by half. */
+const greetMs: Ms = 200;
 /** Own records are said again this often, far inside the age at which they are refused. */
 const repeatMs: Ms = recordAgeMsMax / 6;
 /** Records sent in one answer of an exchange. */
@@ -35,6 +37,8 @@ const topicPrefix = '/bellwether/1/';
 export interface Gossiper {
   start(): void;
   stop(): void;
+  /** A link opened: one side of it exchanges digests soon. */
+  opened(peer: PeerId): void;
   publish(topic: string, body: Uint8Array): Promise<void>;
   /** Answers the two requests of the exchange. */
   answer(name: string, body: Uint8Array): Promise<Uint8Array>;
@@ -42,6 +46,7 @@ export interface Gossiper {
 }
 
 export interface GossiperDeps {
+  readonly self: PeerId;
   readonly host: Host;
   readonly records: Records;
   readonly prng: Prng;
@@ -108,11 +113,7 @@ export function createGossiper(deps: GossiperDeps): Gossiper {
     for (const { topic, body } of records.own()) await send(topic, await records.say(topic, body));
   }
 
-  async function exchange(): Promise<void> {
-    await repeatOwn();
-    const peers = deps.peers();
-    if (peers.length === 0) return;
-    const peer = prng.pick(peers);
+  async function exchange(peer: PeerId): Promise<void> {
     counts.exchanges_total += 1;
     try {
       const digest = encodeCbor(records.digest());
@@ -134,11 +135,14 @@ export function createGossiper(deps: GossiperDeps): Gossiper {
     }
   }
 
+  async function round(): Promise<void> {
+    await repeatOwn();
+    const peers = deps.peers();
+    if (peers.length > 0) await exchange(prng.pick(peers));
+  }
+
   function schedule(): void {
-    timer = setTimeout(
-      () => void exchange().finally(again),
-      prng.range(exchangeMs / 2, exchangeMs),
-    );
+    timer = setTimeout(() => void round().finally(again), prng.range(exchangeMs / 2, exchangeMs));
     timer.unref();
   }
   const again = (): void => {
@@ -158,6 +162,15 @@ export function createGossiper(deps: GossiperDeps): Gossiper {
     stop() {
       if (timer !== null) clearTimeout(timer);
       timer = null;
+    },
+    opened(peer) {
+      if (timer === null || deps.self > peer) return;
+      setTimeout(
+        () => {
+          if (timer !== null && deps.peers().includes(peer)) void exchange(peer);
+        },
+        prng.range(greetMs / 2, greetMs),
+      ).unref();
     },
     async publish(topic, body) {
       if (!isGossipTopic(topic)) throw new AgentError('bad-request', `no gossip topic ${topic}`);

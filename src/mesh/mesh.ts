@@ -96,6 +96,7 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
     wallMs: () => clock.wallMs(),
   });
   const gossip = createGossiper({
+    self,
     host,
     records,
     prng: prng.fork(),
@@ -125,6 +126,7 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
     if (change === 'opened') {
       reconnector.opened(peer);
       linesTo(peer).frames.connected();
+      gossip.opened(peer);
     } else {
       lines.get(peer)?.close();
       lines.delete(peer);

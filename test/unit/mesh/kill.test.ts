@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { encodeGossip } from '../../../src/wire/gossip.ts';
 import { createFlock, type Flock, type Node, peerOf, until } from './flock.ts';
 
 const program = join(import.meta.dirname, 'peer-process.ts');
@@ -22,6 +23,8 @@ interface Peer {
   readonly child: ChildProcess;
   readonly peerId: string;
   readonly addresses: string[];
+  /** Speakers whose gossip reached the process. */
+  readonly heard: string[];
 }
 
 async function spawnPeer(dir: string, port = 0): Promise<Peer> {
@@ -31,13 +34,18 @@ async function spawnPeer(dir: string, port = 0): Promise<Peer> {
   children.push(child);
   const lines = createInterface({ input: child.stdout });
   const [line] = (await once(lines, 'line')) as [string];
-  return { child, ...(JSON.parse(line) as { peerId: string; addresses: string[] }) };
+  const heard: string[] = [];
+  lines.on('line', (text) => heard.push((JSON.parse(text) as { gossipFrom: string }).gossipFrom));
+  return { child, heard, ...(JSON.parse(line) as { peerId: string; addresses: string[] }) };
 }
 
 function meet(node: Node, peer: Peer): void {
   const { peerId, addresses } = peer;
   node.mesh.setPeers([peerOf(node), { peerId, votes: true, addresses }]);
 }
+
+const health = (score: number): Uint8Array =>
+  encodeGossip('health', { type: 'health', score, reasons: [] });
 
 const portOf = (peer: Peer): number => Number(/\/tcp\/(\d+)/.exec(peer.addresses[0] ?? '')?.[1]);
 
@@ -77,6 +85,11 @@ test('a peer that comes back with the same key is linked and hears gossip again'
     const body = Buffer.from(`round ${round}`);
     const echo = await node.mesh.request(peer.peerId, 'echo', body, { timeoutMs: 3000 });
     expect(Buffer.from(echo).toString()).toBe(`round ${round}`);
+    const known = peer;
+    await until(() => node.gossip.some(({ from }) => from === known.peerId));
+    await node.mesh.publish('health', health(round));
+    await until(() => known.heard.includes(node.mesh.peerId));
+    node.gossip.length = 0;
     peer.child.kill('SIGKILL');
     await until(() => node.mesh.links()[0]?.connected === false);
     const again = await spawnPeer(dir, port);
