@@ -10,6 +10,7 @@ import type { Agent, Fresh } from '../agent/api.ts';
 import type { CidText } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
 import type { Command, CommandResult } from '../wire/command.ts';
+import { ProblemError } from './problem.ts';
 
 export const timeoutMsDefault = 10_000;
 const timeoutMsMax = 60_000;
@@ -111,6 +112,9 @@ export function proposeFor(
 
 /** The result of a command that was applied with success; throws the refusal otherwise. */
 export function appliedOf(result: CommandResult): Extract<CommandResult, { ok: true }> {
-  if (!result.ok) throw new AgentError(result.code, result.detail);
+  if (!result.ok) {
+    const { code, detail, version } = result;
+    throw new ProblemError(code, detail, version === undefined ? {} : { currentVersion: version });
+  }
   return result;
 }

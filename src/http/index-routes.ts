@@ -58,16 +58,8 @@ export function createIndexRoutes(agent: Agent): Route[] {
     return { fresh, entry: found.parse(fresh.value) };
   }
 
-  /** The refusal of a compare-and-set tells the version that is there, 0 for none. */
-  async function refusal(params: IndexKey, detail: string): Promise<ProblemError> {
-    const now = await read(params, 'local', 1000);
-    return new ProblemError('conflict', detail, { currentVersion: now.entry?.version ?? 0 });
-  }
-
   async function write(params: IndexKey, command: Command, timeout: number, { request }: Exchange) {
-    const result = await proposeFor(agent, request, command, timeout);
-    if (!result.ok && result.code === 'conflict') throw await refusal(params, result.detail);
-    const { index, version } = appliedOf(result);
+    const { index, version } = appliedOf(await proposeFor(agent, request, command, timeout));
     return { key: params.key, version, index };
   }
 

@@ -12,9 +12,11 @@ import {
   cidOf,
   expectedVersion,
   expectedVersionOf,
+  freshness,
   limit,
   proposeFor,
   timeoutMs,
+  withFreshness,
 } from './fields.ts';
 import { type Exchange, type Route, route } from './route.ts';
 
@@ -105,10 +107,13 @@ export function createPinRoutes(agent: Agent): Route[] {
       answers: {
         200: {
           description: 'A page; `next` goes into `after`, null at the end',
-          schema: z.object({ pins: z.array(pinReport), next: z.string().nullable() }),
+          schema: z.object({ pins: z.array(pinReport), next: z.string().nullable(), ...freshness }),
         },
       },
-      handle: ({ query }) => agent.pins(query.after ?? null, query.limit),
+      handle: async ({ query }, { reply }) => {
+        const page = await agent.pins(query.after ?? null, query.limit);
+        return withFreshness(reply, agent.freshness(), page);
+      },
     }),
     route({
       method: 'GET',
@@ -117,13 +122,13 @@ export function createPinRoutes(agent: Agent): Route[] {
       access: 'read',
       params: cidParams,
       answers: {
-        200: { description: 'The pin', schema: pinReport },
+        200: { description: 'The pin', schema: pinReport.extend(freshness) },
         404: { description: 'Not pinned' },
       },
       handle: async ({ params }, { reply }) => {
         const pin = await agent.pin(cidOf(params.cid));
         reply.header('etag', `"${pin.version}"`);
-        return pin;
+        return withFreshness(reply, agent.freshness(), pin);
       },
     }),
     route({

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { Agent } from '../agent/api.ts';
 import { AgentError } from '../base/error.ts';
+import { freshness, withFreshness } from './fields.ts';
 import type { HttpMetrics } from './http-metrics.ts';
 import { leaderAnswer } from './probe-routes.ts';
 import { type Route, route } from './route.ts';
@@ -50,11 +51,15 @@ export function createStatusRoutes(agent: Agent, metrics: HttpMetrics): Route[] 
       summary: 'Every member with role, addresses, state and age of the last word from it',
       access: 'read',
       answers: {
-        200: { description: 'Members', schema: z.object({ members: z.array(anyObject) }) },
+        200: {
+          description: 'Members',
+          schema: z.object({ members: z.array(anyObject), ...freshness }),
+        },
       },
-      handle: async () => {
+      handle: async (_, { reply }) => {
         const { members } = await agent.status();
-        return { members: Array.isArray(members) ? members : [] };
+        const list = { members: Array.isArray(members) ? members : [] };
+        return withFreshness(reply, agent.freshness(), list);
       },
     }),
     route({

@@ -61,6 +61,7 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
     index: applied,
     code: 'conflict',
     detail: `the version is ${now}`,
+    version: now,
   });
 
   function applyOne(command: Command): CommandResult {
@@ -231,6 +232,8 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
       };
     },
     tasks: () => [],
+    setStatusUrl: () => undefined,
+    freshness: () => ({ appliedIndex: applied, staleMs: 12.5 }),
     metrics: async () => 'bellwether_up 1\n',
   };
 

@@ -1,0 +1,152 @@
+/**
+ * Commands that look: status, members, leader; and the one that hands the lead over and looks
+ * whether that came about.
+ */
+import type { Command } from 'commander';
+import type { LeaderAnswer } from '../agent/api.ts';
+import type { Client, Verb } from './client.ts';
+import { ExitError } from './exit-code.ts';
+import type { Act } from './program.ts';
+import { ageOf, sizeOf, tableOf } from './table.ts';
+
+interface MemberRow {
+  readonly name: string;
+  readonly role: string;
+  readonly state: string;
+  readonly statusUrl: string | null;
+  readonly zone: string;
+  readonly lastSeenMs: number | null;
+}
+
+/** The parts of the status page that a person sees; the page itself is in docs/status-api.md. */
+interface Page {
+  readonly cluster: { readonly id: string; readonly name: string; readonly epoch: unknown };
+  readonly node: {
+    readonly name: string;
+    readonly role: string;
+    readonly version: string;
+    readonly canLead: boolean;
+    readonly cannotLeadReason: string | null;
+  };
+  readonly election: {
+    readonly state: string;
+    readonly acting: boolean;
+    readonly leader: { readonly name: string; readonly role: string } | null;
+    readonly term: number;
+    readonly voters: readonly { readonly name: string }[];
+    readonly quorum: number;
+    readonly failureTolerance: number;
+  };
+  readonly members: readonly MemberRow[];
+  readonly log: { readonly commitIndex: number; readonly appliedIndex: number };
+  readonly replication: {
+    readonly pins: number;
+    readonly underReplicated: number;
+    readonly fetching: number;
+    readonly failed: number;
+    readonly bytesStored: number;
+    readonly bytesFree: number;
+  };
+}
+
+const membersTable = (members: readonly MemberRow[], leader: string | null): string =>
+  tableOf(
+    ['NAME', 'ROLE', 'STATE', 'LEADS', 'ZONE', 'LAST SEEN', 'STATUS URL'],
+    members.map((each) => [
+      each.name,
+      each.role,
+      each.state,
+      each.name === leader ? 'yes' : '',
+      each.zone,
+      ageOf(each.lastSeenMs),
+      each.statusUrl,
+    ]),
+  );
+
+function statusText(page: Page): string {
+  const { cluster, node, election, log, replication } = page;
+  const leads = election.leader
+    ? `${election.leader.name} (${election.leader.role})`
+    : 'nobody, no leader is known';
+  const voters = election.voters.map(({ name }) => name).join(', ');
+  const lines: [string, string][] = [
+    ['node', `${node.name}, ${node.role}, ${election.state}, version ${node.version}`],
+    ['can lead', node.canLead ? 'yes' : `no: ${node.cannotLeadReason ?? 'no reason told'}`],
+    ['cluster', `${cluster.name} ${cluster.id}`],
+    ['leader', `${leads}, term ${election.term}`],
+    [
+      'voters',
+      `${voters}; quorum ${election.quorum}, may lose ${election.failureTolerance} of them`,
+    ],
+    ['log', `committed ${log.commitIndex}, applied here ${log.appliedIndex}`],
+    [
+      'pins',
+      `${replication.pins}, under-replicated ${replication.underReplicated}, ` +
+        `fetching ${replication.fetching}, failed ${replication.failed}`,
+    ],
+    ['store', `${sizeOf(replication.bytesStored)}, free ${sizeOf(replication.bytesFree)}`],
+  ];
+  const told = lines.map(([name, text]) => `${name.padEnd(9)} ${text}\n`).join('');
+  return `${told}\n${membersTable(page.members, election.leader?.name ?? null)}`;
+}
+
+/** Asks `/leader`, whose 503 is an answer too: who leads instead. */
+export const leaderNow = (client: Client): Promise<LeaderAnswer> =>
+  client.call('GET' satisfies Verb, '/leader', { accept: [503] });
+
+const leaderText = ({ leader, term, acting }: LeaderAnswer): string =>
+  `${leader?.name} (${leader?.role}) leads in term ${term}${acting ? ', and is this node' : ''}` +
+  `${leader?.statusUrl ? `; its status port: ${leader.statusUrl}` : ''}\n`;
+
+export function addStatusCommands(program: Command, act: Act): void {
+  program
+    .command('status')
+    .description('what this agent knows: who leads, members, log, pins')
+    .action(
+      act(async ({ client, tell }) => {
+        const page = await client.call<Page>('GET', '/status');
+        tell(page, () => statusText(page));
+      }),
+    );
+  program
+    .command('members')
+    .description('every member with role, state and status port')
+    .action(
+      act(async ({ client, tell }) => {
+        const page = await client.call<Page>('GET', '/status');
+        const { members, election } = page;
+        tell(members, () => membersTable(members, election.leader?.name ?? null));
+      }),
+    );
+  program
+    .command('leader')
+    .description('who leads; ends with 5 if nobody does')
+    .action(
+      act(async ({ client, tell }) => {
+        const answer = await leaderNow(client);
+        if (answer.leader === null)
+          throw new ExitError('no leader', `nobody leads: ${answer.reason ?? 'no reason told'}`);
+        tell(answer, () => leaderText(answer));
+      }),
+    );
+  program
+    .command('switchover')
+    .description('hands the lead over, and looks whether it came about')
+    .option('--to <name>', 'the member that shall lead (default: the best candidate)')
+    .action(
+      act(async ({ client, tell, options }) => {
+        const to = options.to as string | undefined;
+        const before = await leaderNow(client);
+        const after = await client.call<LeaderAnswer>('POST', '/v1/leader/transfer', {
+          json: to === undefined ? {} : { to },
+        });
+        const moved = to === undefined ? before.leader?.name !== after.leader?.name : true;
+        if (!moved || (to !== undefined && after.leader?.name !== to))
+          throw new ExitError(
+            'failure',
+            `the lead did not move: ${after.leader?.name ?? 'nobody'} leads in term ${after.term}`,
+          );
+        tell(after, () => leaderText(after));
+      }),
+    );
+}
