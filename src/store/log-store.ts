@@ -102,7 +102,7 @@ async function openHeader(disk: Disk, options: LogStoreOptions): Promise<readonl
     if (options.mustExist === true)
       throw new AgentError(
         'damaged',
-        `the identity ${identity} is there but the log in ${dir} is not: they live and die together`,
+        `the identity ${identity} is there, the log in ${dir} is not: they live and die together`,
       );
     if (!(await neverUsed(disk, dir)))
       throw new AgentError('damaged', `${join(dir, headerName)}.a and .b are missing`);

@@ -1,7 +1,7 @@
 /**
  * A small value kept in two files, `name.a` and `name.b`, each with a generation and a checksum
- * over the whole file. A write goes to one copy, is fsynced, then to the other: a crash leaves at
- * least one copy whole, and one bad copy is mended from the other. Both bad: refused, never guessed.
+ * over the whole file. A write goes to one copy, is fsynced, then to the other: a crash leaves one
+ * whole, and the bad copy is mended from it. Both bad: refused, never guessed.
  */
 import { join } from 'node:path';
 import { AgentError } from '../base/error.ts';
