@@ -79,7 +79,11 @@ export interface Agent {
   start(): Promise<void>;
   /** Hands the lead over if it has it, then stops everything in reverse order. */
   stop(reason: string): Promise<void>;
+  /** Where the status port answers, told to the other members. */
+  setStatusUrl(url: string): void;
   status(): Promise<StatusPage>;
+  /** How fresh this node's own copy is; from memory. */
+  freshness(): { readonly appliedIndex: LogIndex; readonly staleMs: Ms | null };
   readiness(): Readiness;
   leader(): LeaderAnswer;
   /** Proposes through the leader; resolves with the result of applying it. */

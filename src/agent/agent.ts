@@ -1,0 +1,225 @@
+/**
+ * The agent: composition root and the facade for status port and commands. Creating it takes the
+ * data folder and nothing else; `start` brings up mesh, stores, consensus and content in order;
+ * `stop` hands the lead over if this node has it and takes all of it down in reverse. A broken
+ * invariant ends the agent: nothing leaves this node any more, and another one leads.
+ */
+import pino from 'pino';
+import type { Ms, PeerId } from '../base/brand.ts';
+import { AgentError, asAgentError } from '../base/error.ts';
+import { type EventStore, openEventStore } from '../store/event-store.ts';
+import type { Command } from '../wire/command.ts';
+import { encodeGossip } from '../wire/gossip.ts';
+import type { Agent, AgentEvent, Fresh } from './api.ts';
+import type { Config } from './config.ts';
+import { openDataFolder } from './data-folder.ts';
+import { createEventLog } from './event-log.ts';
+import { createFactSink } from './fact-sink.ts';
+import { createMetrics } from './metrics.ts';
+import { createNodeStarter, type Node } from './node.ts';
+import { createNodeView, type NodeView } from './node-view.ts';
+import { createResources } from './resources.ts';
+import { createSystemClock } from './system-clock.ts';
+import { version } from './version.ts';
+
+const transferTimeoutMs: Ms = 2000;
+const handOverTimeoutMs: Ms = 1500;
+const ownProposalTimeoutMs: Ms = 10_000;
+const sayAgainMs: Ms = 60_000;
+
+export interface AgentOptions {
+  /** Told once when the agent can't go on; the process should end. */
+  readonly onFatal?: (error: Error) => void;
+}
+
+function endProcess(error: Error): void {
+  process.stderr.write(`bellwether: ${error.message}\n`);
+  process.exit(1);
+}
+
+/** What of the events an operator wants to see in the log without asking for it. */
+const notable = new Set(['state-changed', 'acting-changed', 'takeover', 'started', 'stopping']);
+
+export function createAgent(config: Config, options: AgentOptions = {}): Agent {
+  const folder = openDataFolder(config.data);
+  const clock = createSystemClock();
+  const metrics = createMetrics();
+  const events = createEventLog(() => clock.wallMs());
+  const logger = pino(
+    { level: config.logLevel, base: { node: config.nodeId } },
+    pino.destination(2),
+  );
+  const aborter = new AbortController();
+  const startedAtMs = clock.wallMs();
+  let statusUrl: string | null = null;
+  let node: Node | null = null;
+  let view: NodeView | null = null;
+  let stopping: Promise<void> | null = null;
+  let sayTimer: NodeJS.Timeout | null = null;
+  let eventStore: EventStore | null = null;
+  let fatal = false;
+
+  const onFailure = (text: string, thrown: unknown): void => {
+    const { code, message } = asAgentError(thrown);
+    events.append('failure', { what: text, code, detail: message });
+    logger.warn({ code, detail: message }, text);
+  };
+  const onFatal = (thrown: unknown): void => {
+    if (fatal) return;
+    fatal = true;
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    logger.fatal({ err: error }, 'the agent stops: its own state is broken');
+    (options.onFatal ?? endProcess)(error);
+  };
+  events.onEvent((event: AgentEvent) => {
+    logger[notable.has(event.type) ? 'info' : 'debug'](event.data, event.type);
+  });
+
+  const running = (): Node => {
+    if (node === null || stopping !== null)
+      throw new AgentError(
+        'unavailable',
+        `the agent ${stopping ? 'is stopping' : 'has not joined'}`,
+      );
+    return node;
+  };
+  const seen = (): NodeView => {
+    running();
+    if (view === null) throw new AgentError('unavailable', 'the agent has not joined');
+    return view;
+  };
+  /** Nobody waits for it; before this node has joined there is nothing to propose. */
+  const proposeAside = (command: Command): void => {
+    node?.runtime.proposer
+      .propose(command, { idempotency: null, timeoutMs: ownProposalTimeoutMs })
+      .catch((error: unknown) => onFailure(`${command.type} was not committed`, error));
+  };
+  const starter = createNodeStarter({
+    config,
+    folder,
+    clock,
+    metrics,
+    statusUrl: () => statusUrl,
+    event: (type, data) => events.append(type, data),
+    onFact: createFactSink({ clock, metrics, events, propose: proposeAside }),
+    onApplied: () => undefined,
+    onFailure,
+    onFatal,
+  });
+
+  /** Tells the others by gossip where this node is; hints, said again now and then. */
+  function say(): void {
+    if (node === null) return;
+    const { name, role, zone } = node.certificate();
+    const body = encodeGossip('members', {
+      type: 'member',
+      name,
+      role,
+      zone,
+      addresses: node.mesh.addresses().slice(0, 16),
+      statusUrl,
+      content: null,
+      version,
+      incarnation: startedAtMs,
+    });
+    node.mesh
+      .publish('members', body)
+      .catch((error: unknown) => onFailure('the member record was not published', error));
+  }
+
+  async function openEvents(): Promise<void> {
+    eventStore = await openEventStore({ dir: folder.eventsDir });
+    await events.attach(eventStore);
+    for (const note of eventStore.notes) events.append('event-store-note', { note });
+  }
+
+  async function start(): Promise<void> {
+    const [started] = await Promise.all([starter.start(aborter.signal), openEvents()]);
+    node = started;
+    view = createNodeView(started, {
+      clock,
+      startedAtMs,
+      startedMonoMs: clock.now().monoMs,
+      incarnation: startedAtMs,
+      statusUrl: () => statusUrl,
+      resources: createResources(folder.path),
+      replication: () => null,
+    });
+    say();
+    sayTimer = setInterval(say, sayAgainMs);
+    events.append('started', { name: config.nodeId, role: config.role, version });
+  }
+
+  async function stopAll(reason: string): Promise<void> {
+    events.append('stopping', { reason });
+    aborter.abort();
+    if (sayTimer !== null) clearInterval(sayTimer);
+    if (node !== null && !fatal && node.leadership.view().state === 'leader')
+      await node.runtime
+        .transfer(null, handOverTimeoutMs)
+        .catch((error: unknown) => onFailure('the lead was not handed over', error));
+    await starter.stop();
+    await eventStore?.close();
+    metrics.stop();
+    folder.release();
+  }
+
+  const peerNamed = (name: string): PeerId => {
+    const certificate = running().directory.byName(name);
+    if (certificate === null) throw new AgentError('not-found', `no member is called ${name}`);
+    return certificate.peerId;
+  };
+
+  const notBuilt = (): never => {
+    throw new AgentError('not-built', 'content is not there yet');
+  };
+
+  return {
+    add: notBuilt,
+    cat: notBuilt,
+    ls: notBuilt,
+    pin: notBuilt,
+    pins: notBuilt,
+    tasks: () => [],
+    token: folder.token,
+    role: config.role,
+    start,
+    stop: (reason) => {
+      stopping ??= stopAll(reason);
+      return stopping;
+    },
+    setStatusUrl: (url) => {
+      statusUrl = url;
+      say();
+    },
+    status: () => seen().status(),
+    readiness: () =>
+      view === null || stopping !== null
+        ? { ready: false, unmet: ['joined', 'catalog-replayed', 'leader-known'] }
+        : view.readiness(),
+    leader: () =>
+      view === null || stopping !== null
+        ? { acting: false, leader: null, term: 0, since: null, reason: 'not joined or stopping' }
+        : view.leader(),
+    freshness: () => ({
+      appliedIndex: node?.stores.catalog.appliedIndex() ?? 0,
+      staleMs: node?.leadership.staleMs() ?? null,
+    }),
+    propose: async (command, how) => running().runtime.proposer.propose(command, how),
+    query: async (name, args, { consistency, timeoutMs }): Promise<Fresh<unknown>> => {
+      const { runtime, stores, leadership } = running();
+      if (consistency === 'linearizable') await runtime.read(timeoutMs);
+      const { value, appliedIndex } = await stores.catalog.query(name, args);
+      const staleMs = consistency === 'linearizable' ? 0 : leadership.staleMs();
+      return { value, appliedIndex, staleMs };
+    },
+    member: (name) => seen().member(name),
+    transfer: async (to) => {
+      await running().runtime.transfer(to === null ? null : peerNamed(to), transferTimeoutMs);
+      return seen().leader();
+    },
+    events: (after, limit) => events.after(after, limit),
+    onEvent: (listener) => events.onEvent(listener),
+    metrics: () => metrics.registry.metrics(),
+  };
+}

@@ -1,0 +1,147 @@
+/**
+ * The node's folder: who it is (`node.json`), the token of its HTTP port, the network key and the
+ * lock that keeps a second agent out. Identity key and log live and die together: `node.json` is
+ * written as `joining` before the key is made and as `member` after the log exists, so that a key
+ * without its log, or a log without its key, is noticed and refuses to start.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { z } from 'zod';
+import { AgentError } from '../base/error.ts';
+import { identityFile, writeDurably } from '../mesh/identity.ts';
+import { certificateSchema } from '../wire/member.ts';
+
+const hex32 = z.string().regex(/^[0-9a-f]{32}$/);
+
+const nodeFileSchema = z.discriminatedUnion('state', [
+  z.object({ version: z.literal(1), state: z.literal('joining'), name: z.string() }),
+  z.object({
+    version: z.literal(1),
+    state: z.literal('member'),
+    name: z.string(),
+    clusterId: hex32,
+    epoch: hex32,
+    epochNumber: z.int().min(1),
+    /** Null until the leader has admitted this node. */
+    certificate: certificateSchema.nullable(),
+    /** This node made the cluster, and its first entry may not be in the log yet. */
+    bootstrap: z.boolean(),
+  }),
+]);
+export type NodeFile = z.infer<typeof nodeFileSchema>;
+export type MemberFile = Extract<NodeFile, { state: 'member' }>;
+
+export interface DataFolder {
+  readonly path: string;
+  readonly logDir: string;
+  readonly catalogDir: string;
+  readonly contentDir: string;
+  readonly eventsDir: string;
+  readonly incomingDir: string;
+  /** Made at the first start, mode 0600. */
+  readonly token: string;
+  node(): NodeFile | null;
+  writeNode(file: NodeFile): Promise<void>;
+  release(): void;
+}
+
+/**
+ * A lock that the kernel drops with the process, however it ends: an open exclusive transaction of
+ * a database that nobody else uses.
+ */
+function takeLock(path: string): DatabaseSync {
+  const db = new DatabaseSync(join(path, 'lock.sqlite'));
+  try {
+    db.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    return db;
+  } catch (cause) {
+    db.close();
+    throw new AgentError('already-running', `another agent uses the data folder ${path}`, {
+      cause,
+    });
+  }
+}
+
+function readToken(path: string): string {
+  const file = join(path, 'http.token');
+  if (!existsSync(file))
+    writeFileSync(file, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+  const token = readFileSync(file, 'utf8').trim();
+  if (token.length < 16)
+    throw new AgentError('damaged', `${file}: a token of at least 16 characters is expected`);
+  return token;
+}
+
+function readNode(path: string): NodeFile | null {
+  const file = join(path, 'node.json');
+  if (!existsSync(file)) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw new AgentError('damaged', `${file} is not JSON`, { cause });
+  }
+  const parsed = nodeFileSchema.safeParse(value);
+  if (!parsed.success) throw new AgentError('damaged', `${file}: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+/** Key, log and `node.json` must tell the same story. */
+function checkTogether(folder: { path: string; logDir: string }, node: NodeFile | null): void {
+  const key = existsSync(join(folder.path, identityFile));
+  const log = existsSync(folder.logDir);
+  const story = `${folder.path} has ${key ? 'an' : 'no'} identity key and ${log ? 'a' : 'no'} log`;
+  if (node === null && (key || log))
+    throw new AgentError(
+      'damaged',
+      `${story}, but no node.json; restore the folder whole, or start with an empty one`,
+    );
+  if (node?.state === 'joining' && log)
+    throw new AgentError('damaged', `${story}, but never joined; start with an empty folder`);
+  if (node?.state === 'member' && !(key && log))
+    throw new AgentError(
+      'damaged',
+      `${story}: they live and die together; restore the folder whole, or start with an empty one`,
+    );
+}
+
+export function openDataFolder(path: string): DataFolder {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    const text = (cause as Error).message;
+    throw new AgentError('bad-request', `data folder ${path} can't be made: ${text}`, { cause });
+  }
+  const lock = takeLock(path);
+  let open = true;
+  const release = (): void => {
+    if (open) lock.close();
+    open = false;
+  };
+  const logDir = join(path, 'log');
+  try {
+    let node = readNode(path);
+    checkTogether({ path, logDir }, node);
+    const token = readToken(path);
+    return {
+      path,
+      logDir,
+      catalogDir: join(path, 'catalog'),
+      contentDir: join(path, 'content'),
+      eventsDir: join(path, 'events'),
+      incomingDir: join(path, 'incoming'),
+      token,
+      node: () => node,
+      writeNode: async (file) => {
+        await writeDurably(join(path, 'node.json'), `${JSON.stringify(file, null, 1)}\n`);
+        node = file;
+      },
+      release,
+    };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}

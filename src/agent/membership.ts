@@ -1,0 +1,265 @@
+/**
+ * How a node gets into a cluster and knows the others. Whoever has the network key can ask who
+ * somebody is (`hello`) and be let in (`admit`): the leader makes the member record, other nodes
+ * pass the request on by one hop. The record binds the name to the key; the same name by another
+ * key is refused. Until a configuration names this node it asks again and again, and stops with a
+ * clear error when the answer can't change by waiting.
+ */
+import type { ClusterId, EpochId, Ms, PeerId } from '../base/brand.ts';
+import type { Clock } from '../base/clock.ts';
+import { AgentError, asAgentError } from '../base/error.ts';
+import type { ConfigurationChange } from '../consensus/api.ts';
+import type { Mesh } from '../mesh/api.ts';
+import { type Certificate, rankOf, rightsOf } from '../wire/member.ts';
+import {
+  admitSchema,
+  admittedSchema,
+  decodeNodeMessage,
+  encodeNodeMessage,
+  type Hello,
+  helloSchema,
+  nodeProtocol,
+} from '../wire/node-message.ts';
+import type { Config } from './config.ts';
+import { pause } from './deadline.ts';
+import type { Directory } from './directory.ts';
+import { version } from './version.ts';
+
+const helloTimeoutMs = 3000;
+const admitTimeoutMs = 5000;
+const retryMs = 100;
+/** Refusals by the configured peers after which looking for a cluster is given up. */
+const refusalsMax = 5;
+
+export interface Identified {
+  readonly clusterId: ClusterId | null;
+  readonly epoch: EpochId | null;
+}
+
+export interface MembershipDeps {
+  readonly config: Config;
+  readonly mesh: Mesh;
+  readonly directory: Directory;
+  readonly clock: Clock;
+  readonly certificate: () => Certificate;
+  readonly cluster: () => Identified;
+  readonly statusUrl: () => string | null;
+  readonly leader: () => PeerId | null;
+  readonly leads: () => boolean;
+  readonly reconfigure: (change: ConfigurationChange, timeoutMs: Ms) => Promise<void>;
+}
+
+export interface Membership {
+  /** Asks a peer who it is; both sides know each other afterwards. */
+  greet(peer: PeerId): Promise<Hello>;
+  /** Answers `hello` and `admit`. */
+  onHello(from: PeerId, body: Uint8Array): Uint8Array;
+  onAdmit(from: PeerId, body: Uint8Array): Promise<Uint8Array>;
+  /** Dials the configured addresses until a member of a cluster answers. */
+  findCluster(signal: AbortSignal): Promise<{ clusterId: ClusterId; epoch: EpochId }>;
+  /** Asks until the leader has made the record; returns it. */
+  join(signal: AbortSignal): Promise<Certificate>;
+}
+
+/** The certificate that a node asks for by its configuration. */
+export function certificateFrom(config: Config, peerId: PeerId): Certificate {
+  const { role, nodeId: name, zone, rank, workersMayLead } = config;
+  return { peerId, name, role, rank: rankOf(role, rank), zone, ...rightsOf(role, workersMayLead) };
+}
+
+/** `host:port` as a multiaddr; a multiaddr stays as it is. */
+export function multiaddrOf(peer: string): string {
+  if (peer.startsWith('/')) return peer;
+  const at = peer.lastIndexOf(':');
+  const host = peer.slice(0, at).replace(/^\[|\]$/g, '');
+  const port = peer.slice(at + 1);
+  if (at <= 0 || !/^\d+$/.test(port))
+    throw new AgentError('bad-request', `peers: ${peer} is neither a multiaddr nor host:port`);
+  const kind = host.includes(':') ? 'ip6' : /^[\d.]+$/.test(host) ? 'ip4' : 'dns';
+  return `/${kind}/${host}/tcp/${port}`;
+}
+
+/** Answers that waiting doesn't change. */
+const hopeless = new Set(['conflict', 'cluster-mismatch', 'epoch-mismatch', 'forbidden']);
+
+export function createMembership(deps: MembershipDeps): Membership {
+  const { config, mesh, directory, clock } = deps;
+  let admitting: Promise<unknown> = Promise.resolve();
+
+  const ownHello = (): Hello => ({
+    protocol: nodeProtocol,
+    certificate: deps.certificate(),
+    ...deps.cluster(),
+    version,
+    statusUrl: deps.statusUrl(),
+    addresses: mesh.addresses().slice(0, 16),
+    leader: deps.leader(),
+    members: directory
+      .meshPeers()
+      .slice(0, 256)
+      .map(({ peerId, addresses }) => ({ peerId, addresses: [...addresses] })),
+  });
+
+  /** Refuses whoever can't work with us; notes everybody else. */
+  function meet(peer: PeerId, hello: Hello): void {
+    if (hello.certificate.peerId !== peer)
+      throw new AgentError(
+        'forbidden',
+        `${peer} claims the certificate of ${hello.certificate.peerId}`,
+      );
+    const { min, max } = hello.protocol;
+    if (min > nodeProtocol.max || max < nodeProtocol.min)
+      throw new AgentError(
+        'forbidden',
+        `${hello.certificate.name} speaks node protocol ${min} to ${max}, this node ` +
+          `${nodeProtocol.min} to ${nodeProtocol.max}`,
+      );
+    const own = deps.cluster();
+    if (hello.clusterId !== null && own.clusterId !== null) {
+      if (hello.clusterId !== own.clusterId)
+        throw new AgentError(
+          'cluster-mismatch',
+          `${hello.certificate.name} belongs to cluster ${hello.clusterId}, ` +
+            `${config.nodeId} to ${own.clusterId}`,
+        );
+      if (hello.epoch !== own.epoch)
+        throw new AgentError(
+          'epoch-mismatch',
+          `${hello.certificate.name} belongs to epoch ${hello.epoch}, ` +
+            `${config.nodeId} to ${own.epoch}`,
+        );
+    }
+    directory.hello(peer, hello, clock.now().monoMs);
+    for (const member of hello.members) directory.hint(member.peerId, member.addresses);
+  }
+
+  async function greet(peer: PeerId): Promise<Hello> {
+    const body = encodeNodeMessage(ownHello());
+    const answer = await mesh.request(peer, 'hello', body, { timeoutMs: helloTimeoutMs });
+    const hello = decodeNodeMessage('hello', helloSchema, answer);
+    meet(peer, hello);
+    return hello;
+  }
+
+  function onHello(from: PeerId, body: Uint8Array): Uint8Array {
+    meet(from, decodeNodeMessage('hello', helloSchema, body));
+    return encodeNodeMessage(ownHello());
+  }
+
+  /** The leader's decision about a certificate; one at a time. */
+  async function decide(asked: Certificate): Promise<Certificate> {
+    const { members } = directory.configuration();
+    const known = members.find((member) => member.peerId === asked.peerId);
+    if (known !== undefined) {
+      if (known.name !== asked.name || known.role !== asked.role)
+        throw new AgentError(
+          'conflict',
+          `${asked.peerId} is a member as ${known.name} (${known.role}), ` +
+            `not as ${asked.name} (${asked.role}); forget it first`,
+        );
+      return known;
+    }
+    const namesake = members.find((member) => member.name === asked.name);
+    if (namesake !== undefined)
+      throw new AgentError(
+        'conflict',
+        `the name ${asked.name} belongs to the key ${namesake.peerId}; choose another nodeId, ` +
+          'or forget that member first',
+      );
+    const rights = rightsOf(asked.role, config.workersMayLead);
+    const member: Certificate = { ...asked, ...rights };
+    await deps.reconfigure({ type: 'admit', member }, admitTimeoutMs);
+    return member;
+  }
+
+  async function onAdmit(from: PeerId, body: Uint8Array): Promise<Uint8Array> {
+    const admit = decodeNodeMessage('admit', admitSchema, body);
+    const own = deps.cluster();
+    if (admit.clusterId !== own.clusterId)
+      throw new AgentError('cluster-mismatch', `this is cluster ${own.clusterId}`);
+    if (admit.epoch !== own.epoch)
+      throw new AgentError('epoch-mismatch', `this is epoch ${own.epoch}`);
+    if (!admit.forwarded && admit.certificate.peerId !== from)
+      throw new AgentError('forbidden', `${from} asks for ${admit.certificate.peerId}`);
+    if (deps.leads()) {
+      const decision = admitting.then(() => decide(admit.certificate));
+      // The next one waits for this decision, whatever it is.
+      admitting = decision.then(
+        () => undefined,
+        () => undefined,
+      );
+      return encodeNodeMessage({ certificate: await decision });
+    }
+    const leader = deps.leader();
+    if (admit.forwarded || leader === null)
+      throw new AgentError('not-leader', `${config.nodeId} knows no leader to admit a member`);
+    const forwarded = encodeNodeMessage({ ...admit, forwarded: true });
+    return mesh.request(leader, 'admit', forwarded, { timeoutMs: admitTimeoutMs });
+  }
+
+  /** Who listens at a configured address; null when that is this node itself. */
+  async function greetAt(address: string): Promise<Hello | null> {
+    try {
+      return await greet(await mesh.dial(address, { timeoutMs: helloTimeoutMs }));
+    } catch (error) {
+      if (asAgentError(error).code === 'conflict') return null;
+      throw error;
+    }
+  }
+
+  async function findCluster(signal: AbortSignal): Promise<{ clusterId: string; epoch: string }> {
+    const addresses = config.peers.map(multiaddrOf);
+    let last = 'nobody answered';
+    let refusals = 0;
+    while (!signal.aborted) {
+      const answers = await Promise.allSettled(addresses.map(greetAt));
+      for (const answer of answers) {
+        if (answer.status === 'fulfilled') {
+          const { clusterId = null, epoch = null } = answer.value ?? {};
+          if (clusterId !== null && epoch !== null) return { clusterId, epoch };
+          continue;
+        }
+        const error = asAgentError(answer.reason);
+        last = error.message;
+        // A peer that goes down in the middle of a handshake looks like a refusal, once.
+        if (hopeless.has(error.code)) refusals += 1;
+        if (refusals >= refusalsMax) throw error;
+      }
+      await pause(retryMs, signal);
+    }
+    throw new AgentError('stopped', `stopped while looking for a cluster: ${last}`);
+  }
+
+  /** Whom to ask: the leader if known, else everybody who is linked. */
+  function doors(): PeerId[] {
+    const leader = deps.leader();
+    if (leader !== null && leader !== directory.self) return [leader];
+    return mesh
+      .links()
+      .filter((link) => link.connected)
+      .map((link) => link.peerId);
+  }
+
+  async function join(signal: AbortSignal): Promise<Certificate> {
+    const { clusterId, epoch } = deps.cluster();
+    if (clusterId === null || epoch === null) throw new AgentError('internal', 'join before hello');
+    const certificate = deps.certificate();
+    const body = encodeNodeMessage({ certificate, clusterId, epoch, forwarded: false });
+    let last = 'no member is linked';
+    while (!signal.aborted) {
+      for (const door of doors())
+        try {
+          const answer = await mesh.request(door, 'admit', body, { timeoutMs: admitTimeoutMs });
+          return decodeNodeMessage('admitted', admittedSchema, answer).certificate;
+        } catch (thrown) {
+          const error = asAgentError(thrown);
+          if (hopeless.has(error.code)) throw error;
+          last = error.message;
+        }
+      await pause(retryMs, signal);
+    }
+    throw new AgentError('stopped', `stopped before this node was admitted: ${last}`);
+  }
+
+  return { greet, onHello, onAdmit, findCluster, join };
+}

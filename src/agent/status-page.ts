@@ -1,0 +1,165 @@
+/**
+ * `GET /status` as data: what this node knows of cluster, election, members, log and copies, in
+ * the shape that docs/status-api.md fixes. What nothing measures yet is null or `unknown`, never a
+ * made-up value.
+ */
+import type { Ms, PeerId } from '../base/brand.ts';
+import type { Status } from '../consensus/api.ts';
+import type { MeshLink } from '../mesh/api.ts';
+import { type Certificate, roles } from '../wire/member.ts';
+import type { StatusPage } from './api.ts';
+import type { MemberFile } from './data-folder.ts';
+import type { Directory } from './directory.ts';
+import type { LeaderView } from './leadership.ts';
+import { type Liveness, livenessOf } from './liveness.ts';
+import { version } from './version.ts';
+
+export interface ReplicationSummary {
+  readonly pins: number;
+  readonly underReplicated: number;
+  readonly overReplicated: number;
+  readonly fetching: number;
+  readonly failed: number;
+  readonly bytesStored: number;
+  readonly bytesFree: number;
+}
+
+export interface StatusInput {
+  readonly member: MemberFile;
+  readonly certificate: Certificate;
+  readonly startedAtMs: Ms;
+  readonly startedMonoMs: Ms;
+  readonly nowMs: Ms;
+  readonly incarnation: number;
+  readonly consensus: Status;
+  readonly view: LeaderView;
+  readonly directory: Directory;
+  readonly links: readonly MeshLink[];
+  readonly addresses: readonly string[];
+  readonly statusUrl: string | null;
+  readonly replication: ReplicationSummary | null;
+  readonly index: Readonly<Record<string, number>>;
+}
+
+/** Nobody measures health yet. */
+const noHealth = { state: 'unknown', score: null, reasons: [] } as const;
+
+export function livenessFor(input: StatusInput, peer: PeerId): Liveness {
+  const link = input.links.find((one) => one.peerId === peer) ?? null;
+  return livenessOf({
+    peer,
+    self: input.directory.self,
+    link,
+    heardMs: input.directory.factsOf(peer).heardMs,
+    startedMs: input.startedMonoMs,
+    nowMs: input.nowMs,
+  });
+}
+
+/** One row of `members`. */
+export function memberRow(input: StatusInput, member: Certificate): Record<string, unknown> {
+  const { peerId, name, role, zone } = member;
+  const self = peerId === input.directory.self;
+  const facts = input.directory.factsOf(peerId);
+  const { state, lastSeenMs } = livenessFor(input, peerId);
+  return {
+    name,
+    peerId,
+    role,
+    zone,
+    addresses: self ? input.addresses : facts.addresses,
+    statusUrl: self ? input.statusUrl : facts.statusUrl,
+    version: self ? version : facts.version,
+    capabilities: facts.content === null ? [] : ['content'],
+    state,
+    health: 'unknown',
+    score: null,
+    incarnation: self ? input.incarnation : facts.incarnation,
+    lastSeenMs: lastSeenMs === null ? null : Math.round(lastSeenMs),
+  };
+}
+
+export function leaderRow(directory: Directory, leader: PeerId | null, ownUrl: string | null) {
+  if (leader === null) return null;
+  const certificate = directory.certificateOf(leader);
+  if (certificate === null) return null;
+  const self = leader === directory.self;
+  const statusUrl = self ? ownUrl : directory.factsOf(leader).statusUrl;
+  return { name: certificate.name, peerId: leader, role: certificate.role, statusUrl };
+}
+
+function electionPart(input: StatusInput): Record<string, unknown> {
+  const { consensus, directory } = input;
+  const { voters, outgoing, members } = consensus.configuration;
+  const voting = new Set([...voters, ...(outgoing ?? [])]);
+  const row = (peer: PeerId) => {
+    const certificate = directory.certificateOf(peer);
+    const { state } = livenessFor(input, peer);
+    const alive = peer === consensus.leader ? 'leader' : 'follower';
+    return {
+      name: certificate?.name ?? peer,
+      role: certificate?.role ?? null,
+      state: state === 'alive' ? alive : state,
+    };
+  };
+  const quorum = Math.floor(voters.length / 2) + 1;
+  const living = voters.filter((peer) => livenessFor(input, peer).state === 'alive').length;
+  return {
+    state: consensus.state,
+    acting: consensus.acting,
+    inProgress: consensus.inProgress,
+    leader: leaderRow(directory, consensus.leader, input.statusUrl),
+    term: consensus.term,
+    leaseMsRemaining: Math.round(consensus.leaseMsRemaining),
+    voters: [...voting].map(row),
+    learners: members
+      .map((member) => member.peerId)
+      .filter((peer) => !voting.has(peer))
+      .map((peer) => ({ ...row(peer), state: livenessFor(input, peer).state })),
+    quorum: voters.length === 0 ? 0 : quorum,
+    failureTolerance: Math.max(0, living - quorum),
+  };
+}
+
+export function statusPage(input: StatusInput): StatusPage {
+  const { consensus, certificate, member, directory } = input;
+  const members = directory.configuration().members;
+  const byRole = Object.fromEntries(
+    roles.map((role) => [role, members.filter((one) => one.role === role).length]),
+  );
+  const node = {
+    name: certificate.name,
+    peerId: certificate.peerId,
+    role: certificate.role,
+    zone: certificate.zone,
+    version,
+    startedAt: new Date(input.startedAtMs).toISOString(),
+    canLead: consensus.cannotLeadReason === null,
+    cannotLeadReason: consensus.cannotLeadReason,
+  };
+  return {
+    cluster: {
+      id: member.clusterId,
+      name: `bellwether-${member.clusterId.slice(0, 8)}`,
+      epoch: member.epochNumber,
+      epochId: member.epoch,
+    },
+    node,
+    election: electionPart(input),
+    members: members.map((one) => memberRow(input, one)),
+    counts: { total: members.length, healthy: null, byRole },
+    log: {
+      firstIndex: consensus.firstIndex,
+      lastIndex: consensus.lastIndex,
+      commitIndex: consensus.commitIndex,
+      appliedIndex: consensus.appliedIndex,
+    },
+    content: { engine: 'embedded' },
+    replication: input.replication,
+    index: input.index,
+    daemons: {},
+    health: noHealth,
+    mcp: null,
+    paused: null,
+  };
+}
