@@ -1,0 +1,276 @@
+/**
+ * Becoming a candidate: when to try, whom to ask, what the answers mean, when to try again. A
+ * pre-vote raises no term; the real vote is sent only after this node's own vote is durable.
+ *
+ * A refusal tells what to do next: a running promise or a vote that went elsewhere is asked again
+ * soon, a log that is behind is completed from the refuser, everything else waits for the timeout.
+ */
+import type { Ms, PeerId, Term } from '../base/brand.ts';
+import type { PreVoteReply, Release, VoteReply } from '../wire/consensus-message.ts';
+import type { NodeState } from './api.ts';
+import { ballotOf, type Campaign, count, noteReply, type Patience } from './ballot.ts';
+import {
+  type Core,
+  cannotLead,
+  header,
+  pauseMs,
+  placeOf,
+  resetElectionTimer,
+  saveHardState,
+  send,
+} from './core.ts';
+import { onLeaderLost } from './forward.ts';
+import { endLead } from './lead-end.ts';
+import { becomeLeader } from './leading.ts';
+import { isGone } from './links.ts';
+import { isVoter, votersOf } from './quorum.ts';
+import { askSuffix } from './suffix.ts';
+import { onConsentedPreVoteWon } from './takeover.ts';
+
+const never = Number.POSITIVE_INFINITY;
+
+export function patienceOf(core: Core): Patience {
+  return {
+    nowMs: core.now.monoMs,
+    firstVetoMs: core.election.firstVetoMs,
+    patienceMs: core.options.timing.patienceMs,
+    voidAfterMs: 2 * pauseMs(core),
+  };
+}
+
+export function setState(
+  core: Core,
+  state: NodeState,
+  leader: PeerId | null,
+  reason: string,
+): void {
+  if (core.state === state && core.leader === leader) return;
+  core.state = state;
+  core.leader = leader;
+  core.out.facts.push({ type: 'state-changed', state, term: core.hard.term, leader, reason });
+}
+
+/** Follows `leader` (or nobody yet) in `term`; a higher term is made durable. */
+export function becomeFollower(
+  core: Core,
+  term: Term,
+  leader: PeerId | null,
+  reason: string,
+): void {
+  const newTerm = term > core.hard.term;
+  if (core.lead) endLead(core);
+  if (newTerm) saveHardState(core, { term, vote: null });
+  if (newTerm || leader !== core.leader) {
+    endCampaign(core, false);
+    // Whatever is committed is in the log of every later leader.
+    core.matched = core.commit;
+    core.election.suffix = null;
+  }
+  const state = isVoter(core.log.configuration, core.id) ? 'follower' : 'learner';
+  setState(core, state, leader, reason);
+  resetElectionTimer(core);
+}
+
+export function endCampaign(core: Core, won: boolean): void {
+  const { campaign } = core.election;
+  if (!campaign) return;
+  core.election.campaign = null;
+  reportBallot(core, campaign, won);
+}
+
+function reportBallot(core: Core, campaign: Campaign, won: boolean): void {
+  if (campaign.ended) return;
+  campaign.ended = true;
+  const ballot = ballotOf(campaign, {
+    epoch: core.options.epoch,
+    candidate: core.id,
+    rank: core.options.certificate.rank,
+    configuration: core.log.configuration,
+    won,
+    nowMs: core.now.monoMs,
+  });
+  core.out.facts.push({ type: 'ballot', ballot });
+}
+
+/** This node's own answer counts like everybody's: its promises bind it, too. */
+function isBoundItself(core: Core, release: Release | null): boolean {
+  return core.promises
+    .running(core.id, release, core.now.monoMs)
+    .some((item) => !item.leader || !isGone(core.links, item.leader, core.rttMs, core.now.monoMs));
+}
+
+function newCampaign(
+  core: Core,
+  kind: Campaign['kind'],
+  release: Release | null,
+  selfJob: number,
+): Campaign {
+  core.election.round += 1;
+  const nowMs = core.now.monoMs;
+  const campaign: Campaign = {
+    kind,
+    term: kind === 'vote' ? core.hard.term : core.hard.term + 1,
+    round: core.election.round,
+    startedMs: nowMs,
+    lastTerm: core.log.lastTerm,
+    lastIndex: core.log.lastIndex,
+    release,
+    answers: new Map(),
+    vetoes: new Map(),
+    selfJob,
+    promiseUntilMs: nowMs + core.promises.remainingMs(core.id, release, nowMs),
+    ended: false,
+  };
+  core.election.campaign = campaign;
+  return campaign;
+}
+
+function grantSelf(core: Core, campaign: Campaign): void {
+  const { lastTerm, lastIndex } = campaign;
+  const { rank } = core.options.certificate;
+  campaign.answers.set(core.id, {
+    from: core.id,
+    granted: true,
+    code: 'granted',
+    rank,
+    lastTerm,
+    lastIndex,
+  });
+}
+
+/** Asks whether it could win; `consent` keeps this node a follower of the leader that gave it. */
+export function startPreVote(core: Core, reason: string, consent: Release | null = null): void {
+  core.election.retryAtMs = never;
+  if (cannotLead(core) || core.lead) return;
+  if (isBoundItself(core, consent)) {
+    core.election.retryAtMs = core.now.monoMs + 2 * pauseMs(core);
+    return;
+  }
+  if (!consent) {
+    if (core.leader) onLeaderLost(core);
+    setState(core, 'candidate', null, reason);
+  }
+  endCampaign(core, false);
+  const campaign = newCampaign(core, 'pre-vote', consent, core.out.durableJob);
+  grantSelf(core, campaign);
+  core.election.preVoteSentMs = core.now.monoMs;
+  for (const to of votersOf(core.log.configuration)) {
+    if (to === core.id) continue;
+    send(core, to, {
+      type: 'pre-vote',
+      ...header(core),
+      term: campaign.term,
+      round: campaign.round,
+      lastTerm: campaign.lastTerm,
+      lastIndex: campaign.lastIndex,
+      rank: core.options.certificate.rank,
+      consent,
+    });
+  }
+  judge(core);
+}
+
+/** The real vote, in a new term; `transfer` when the leader asked for it. */
+export function startVote(core: Core, transfer: Release | null): void {
+  if (cannotLead(core) || core.lead) return;
+  if (isBoundItself(core, transfer)) {
+    core.election.retryAtMs = core.now.monoMs + 2 * pauseMs(core);
+    return;
+  }
+  if (core.leader) onLeaderLost(core);
+  endCampaign(core, core.election.campaign?.kind === 'pre-vote' && !transfer);
+  const job = saveHardState(core, { term: core.hard.term + 1, vote: core.id });
+  core.matched = core.commit;
+  core.election.suffix = null;
+  setState(core, 'candidate', null, transfer ? 'transfer' : 'pre-vote-won');
+  resetElectionTimer(core);
+  const campaign = newCampaign(core, 'vote', transfer, job);
+  for (const to of votersOf(core.log.configuration)) {
+    if (to === core.id) continue;
+    core.out.sendAfter(job, to, {
+      type: 'vote',
+      ...header(core),
+      lastTerm: campaign.lastTerm,
+      lastIndex: campaign.lastIndex,
+      rank: core.options.certificate.rank,
+      transfer,
+    });
+  }
+}
+
+/** Called after every completed persist job: the own vote counts once it is durable. */
+export function onOwnVoteDurable(core: Core): void {
+  const { campaign } = core.election;
+  if (campaign?.kind !== 'vote' || campaign.answers.has(core.id)) return;
+  if (core.out.durableJob < campaign.selfJob) return;
+  grantSelf(core, campaign);
+  judge(core);
+}
+
+export function onVoteReply(core: Core, from: PeerId, reply: PreVoteReply | VoteReply): void {
+  const { campaign } = core.election;
+  if (!reply.granted && reply.term > core.hard.term) {
+    // Only our own term was too low: follow it and ask again soon.
+    becomeFollower(core, reply.term, null, 'higher-term');
+    scheduleRetry(core, (1 + placeOf(core, null)) * pauseMs(core));
+    return;
+  }
+  const kind = reply.type === 'vote-reply' ? 'vote' : 'pre-vote';
+  if (!campaign || campaign.kind !== kind || reply.asked !== campaign.term) return;
+  if (reply.type === 'pre-vote-reply' && reply.round !== campaign.round) return;
+  noteReply(campaign, from, reply, core.now.monoMs);
+  if (reply.code === 'veto') core.election.firstVetoMs ??= core.now.monoMs;
+  if (reply.code === 'log') askSuffix(core, from, reply);
+  judge(core);
+}
+
+/** Counts, and acts on a decision. */
+export function judge(core: Core): void {
+  const { campaign } = core.election;
+  if (!campaign) return;
+  const verdict = count(campaign, core.log.configuration, patienceOf(core));
+  if (verdict === 'pending') return;
+  if (verdict === 'lost') {
+    onLost(core, campaign);
+    return;
+  }
+  if (campaign.kind === 'vote') {
+    endCampaign(core, true);
+    becomeLeader(core, campaign.promiseUntilMs, campaign.release !== null);
+  } else if (campaign.release) {
+    endCampaign(core, true);
+    onConsentedPreVoteWon(core, campaign.release);
+  } else startVote(core, null);
+}
+
+function scheduleRetry(core: Core, inMs: Ms): void {
+  core.election.retryAtMs = Math.min(core.election.retryAtMs, core.now.monoMs + inMs);
+}
+
+/** Reports the defeat once; the campaign stays open for late answers until the next attempt. */
+function onLost(core: Core, campaign: Campaign): void {
+  reportBallot(core, campaign, false);
+  const codes = new Set<string>();
+  for (const answer of campaign.answers.values()) if (!answer.granted) codes.add(answer.code);
+  if (campaign.release && campaign.kind === 'pre-vote') {
+    core.election.campaign = null;
+    return;
+  }
+  if (codes.has('voted')) scheduleRetry(core, (1 + placeOf(core, null)) * pauseMs(core));
+  else if (codes.has('promise') || codes.has('leader')) repeatWhileGone(core);
+}
+
+/** A refusal by promise is asked again as long as the old leader's link stays gone. */
+function repeatWhileGone(core: Core): void {
+  const { monoMs } = core.now;
+  const open = core.promises.list.some(
+    (item) => item.leader && core.links.get(item.leader)?.open && item.untilMs > monoMs,
+  );
+  if (!open) scheduleRetry(core, 2 * pauseMs(core));
+}
+
+/** A vetoer's own pre-vote arrived: its veto holds for as long as the budget lasts. */
+export function noteFollowed(core: Core, from: PeerId): void {
+  const veto = core.election.campaign?.vetoes.get(from);
+  if (veto) veto.followed = true;
+}

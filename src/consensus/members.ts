@@ -1,0 +1,209 @@
+/**
+ * Changes of the configuration. One at a time, only after the leader committed an entry of its own
+ * term; a change of voters goes through a joint configuration, which needs majorities of both
+ * halves until it is left, and begins only while majorities of both answered within the last lease.
+ */
+
+import type { PeerId } from '../base/brand.ts';
+import { asAgentError } from '../base/error.ts';
+import { type Configuration, decodeChange, encodeConfiguration } from '../wire/configuration.ts';
+import type { Certificate } from '../wire/member.ts';
+import type { ConfigurationChange, Refusal } from './api.ts';
+import type { Core } from './core.ts';
+import { refreshState } from './follow.ts';
+import { settleOrigin } from './forward.ts';
+import type { Lead, Origin } from './lead.ts';
+import { advanceAsLeader, appendAsLeader, heartbeatTo } from './leading.ts';
+import { reached } from './quorum.ts';
+import { chooseDirect, progressOf } from './replicate.ts';
+import { nextVoters, votersWithout } from './voters.ts';
+
+/** Changes that wait for their turn. */
+const changesMax = 64;
+/** A change whose conditions are not met waits this long for its turn, then it is refused. */
+const changeMsMax = 10_000;
+
+type Refused = { code: Refusal; detail: string };
+
+export function queueChange(
+  core: Core,
+  lead: Lead,
+  origin: Origin,
+  data: Uint8Array,
+): Refused | null {
+  if (lead.changes.length >= changesMax)
+    return { code: 'overloaded', detail: `${changesMax} changes wait` };
+  lead.changes.push({ origin, data, queuedMs: core.now.monoMs });
+  driveChanges(core, lead);
+  return null;
+}
+
+/** The configuration changed in the log, committed or not. */
+export function onConfigurationChanged(core: Core): void {
+  const { index, configuration } = core.log.configured;
+  core.out.facts.push({ type: 'configuration-changed', configuration, index });
+  refreshState(core);
+  if (core.lead) chooseDirect(core, core.lead);
+}
+
+function busy(core: Core, lead: Lead): boolean {
+  const { index, configuration } = core.log.configured;
+  return !lead.committedOwn || index > core.commit || configuration.outgoing !== null;
+}
+
+/** The leader's commit moved: leave a joint configuration, take the next change. */
+export function onOwnCommit(core: Core, lead: Lead): void {
+  const { index, configuration } = core.log.configured;
+  if (lead.committedOwn && configuration.outgoing !== null && index <= core.commit) {
+    const leaving = configuration.leaving ?? [];
+    write(core, lead, lead.changeOrigin, {
+      members: configuration.members.filter(({ peerId }) => !leaving.includes(peerId)),
+      voters: configuration.voters,
+      outgoing: null,
+    });
+    lead.changeOrigin = null;
+  }
+  if (lead.changes.length > 0) driveChanges(core, lead);
+}
+
+function write(core: Core, lead: Lead, origin: Origin | null, next: Configuration): void {
+  const known = new Set(core.log.configuration.members.map(({ peerId }) => peerId));
+  const index = appendAsLeader(core, lead, 'config', encodeConfiguration(next));
+  if (origin && next.outgoing === null) lead.waiting.set(index, origin);
+  onConfigurationChanged(core);
+  for (const { peerId } of next.members) {
+    if (known.has(peerId) || peerId === core.id) continue;
+    progressOf(core, lead, peerId);
+    heartbeatTo(core, lead, peerId, lead.direct.includes(peerId));
+  }
+  // Alone, nobody's answer will move the commit index.
+  advanceAsLeader(core, lead);
+}
+
+/** Takes waiting changes, then asks the automatic rule. */
+export function driveChanges(core: Core, lead: Lead): void {
+  while (lead.changes.length > 0 && !busy(core, lead) && !lead.handover && !lead.leaseDropped) {
+    const next = lead.changes[0];
+    if (!next) break;
+    const refused = start(core, lead, next.origin, next.data);
+    if (refused === 'wait' && core.now.monoMs - next.queuedMs < changeMsMax) break;
+    lead.changes.shift();
+    if (refused === 'wait') {
+      const detail = 'no majority of the old and the new voters answered, or one is not caught up';
+      settleOrigin(core, next.origin, { type: 'refused', code: 'no-quorum', detail });
+      continue;
+    }
+    if (refused) settleOrigin(core, next.origin, { type: 'refused', ...refused });
+  }
+  if (lead.changes.length > 0 || busy(core, lead) || lead.handover || lead.leaseDropped) return;
+  const { members, voters } = core.log.configuration;
+  const leader = core.id;
+  const stateOf = (peer: PeerId) => candidateOf(core, lead, peer);
+  const change = nextVoters({ members, voters, leader, stateOf });
+  if (change && answered(core, lead, change.voters)) enterJoint(core, lead, null, change.voters);
+}
+
+function candidateOf(core: Core, lead: Lead, peer: PeerId) {
+  const nowMs = core.now.monoMs;
+  const { voterGraceMs, electionMsMax, holdMs } = core.options.timing;
+  if (peer === core.id) return { alive: true, ready: true, steady: true };
+  const progress = lead.progress.get(peer);
+  if (!progress) return { alive: true, ready: false, steady: false };
+  const isVoter = core.log.configuration.voters.includes(peer);
+  const quietMs = nowMs - progress.lastAckMs;
+  const past = lead.commits.findLast((item) => item.atMs <= nowMs - electionMsMax);
+  const heard = progress.cannotLead !== 'unheard';
+  const near = past !== undefined && progress.match >= past.index;
+  const since = progress.steadySinceMs;
+  return {
+    alive: quietMs < (isVoter ? voterGraceMs : Math.min(voterGraceMs, electionMsMax)),
+    ready: heard && near,
+    steady: since !== null && nowMs - since >= holdMs,
+  };
+}
+
+/** Whether majorities of the old and the new set answered within the last lease. */
+function answered(core: Core, lead: Lead, voters: readonly PeerId[]): boolean {
+  const nowMs = core.now.monoMs;
+  const halves = { voters, outgoing: core.log.configuration.voters };
+  const heardMs = reached(halves, (peer) =>
+    peer === core.id ? nowMs : (lead.progress.get(peer)?.lastAckMs ?? 0),
+  );
+  return nowMs - heardMs <= core.options.timing.leaseMs;
+}
+
+function enterJoint(
+  core: Core,
+  lead: Lead,
+  origin: Origin | null,
+  voters: readonly PeerId[],
+  leaving: readonly PeerId[] = [],
+): void {
+  const { members, voters: outgoing } = core.log.configuration;
+  lead.changeOrigin = origin;
+  write(core, lead, origin, { members, voters, outgoing, leaving });
+}
+
+function start(core: Core, lead: Lead, origin: Origin, data: Uint8Array): Refused | 'wait' | null {
+  let change: ConfigurationChange;
+  try {
+    change = decodeChange(data);
+  } catch (thrown) {
+    return { code: 'bad-request', detail: asAgentError(thrown).message };
+  }
+  switch (change.type) {
+    case 'admit':
+      return admit(core, lead, origin, change.member);
+    case 'forget':
+      return forget(core, lead, origin, change.peerId);
+    case 'voters':
+      return setVoters(core, lead, origin, change.voters);
+  }
+}
+
+function admit(core: Core, lead: Lead, origin: Origin, member: Certificate): Refused | null {
+  const { members, voters, outgoing } = core.log.configuration;
+  if (voters.includes(member.peerId) && !member.votes)
+    return { code: 'conflict', detail: `${member.peerId} is a voter; it can't lose its vote` };
+  const others = members.filter(({ peerId }) => peerId !== member.peerId);
+  write(core, lead, origin, { members: [...others, member], voters, outgoing });
+  return null;
+}
+
+function forget(core: Core, lead: Lead, origin: Origin, peer: PeerId): Refused | 'wait' | null {
+  const { members, voters } = core.log.configuration;
+  if (!members.some(({ peerId }) => peerId === peer))
+    return { code: 'bad-request', detail: `${peer} is not a member` };
+  if (peer === core.id)
+    return { code: 'conflict', detail: 'the leader is not forgotten: hand the lead over first' };
+  const left = votersWithout(members, voters, peer, core.id);
+  if (left.length === voters.length) {
+    const rest = members.filter(({ peerId }) => peerId !== peer);
+    write(core, lead, origin, { members: rest, voters, outgoing: null });
+    return null;
+  }
+  if (!answered(core, lead, left)) return 'wait';
+  enterJoint(core, lead, origin, left, [peer]);
+  return null;
+}
+
+function setVoters(
+  core: Core,
+  lead: Lead,
+  origin: Origin,
+  voters: readonly PeerId[],
+): Refused | 'wait' | null {
+  const { members } = core.log.configuration;
+  const wanted = [...new Set(voters)];
+  const unfit = wanted.find((peer) => !members.some((m) => m.peerId === peer && m.votes));
+  if (unfit !== undefined) return { code: 'bad-request', detail: `${unfit} may not vote` };
+  if (!wanted.includes(core.id))
+    return { code: 'conflict', detail: 'the leader stays a voter: hand the lead over first' };
+  const { voters: current } = core.log.configuration;
+  const near = wanted.every(
+    (peer) => current.includes(peer) || candidateOf(core, lead, peer).ready,
+  );
+  if (!near || !answered(core, lead, wanted)) return 'wait';
+  enterJoint(core, lead, origin, wanted);
+  return null;
+}

@@ -1,0 +1,134 @@
+/**
+ * Answering vote requests. What counts is the candidate's certificate and log, this node's promises
+ * and, for a pre-vote only, its rank; never its own idea of the configuration, because a promoted
+ * standby may not have heard of its promotion yet.
+ *
+ * A real vote that is refused because of a promise changes nothing here, not even the term.
+ */
+import type { Ms, PeerId } from '../base/brand.ts';
+import type { PreVote, Release, Vote, VoteCode } from '../wire/consensus-message.ts';
+import type { Certificate } from '../wire/member.ts';
+import { type Core, cannotLead, certificateOf, header, pauseMs, saveHardState } from './core.ts';
+import { becomeFollower, noteFollowed, startPreVote } from './election.ts';
+import { leaseValid } from './lease.ts';
+import { isGone } from './links.ts';
+
+/** A consent releases promises for the pre-vote, a transfer for the real one. */
+const releaseIn = (message: PreVote | Vote): Release | null =>
+  message.type === 'vote' ? message.transfer : message.consent;
+
+/** Rights and bonds, which come before any question of term or log. */
+function bound(
+  core: Core,
+  from: PeerId,
+  shown: Certificate | null,
+  release: Release | null,
+): VoteCode | null {
+  if (core.broken === 'corrupt') return 'corrupt';
+  if (core.broken || !core.options.certificate.votes) return 'not-a-voter';
+  const candidate = certificateOf(core, from, shown);
+  if (!candidate?.votes || !candidate.leads) return 'not-a-candidate';
+  const { monoMs } = core.now;
+  const own = release && release.leader === core.id && release.term === core.hard.term;
+  if (core.lead && !own && leaseValid(core, core.now)) return 'leader';
+  for (const promise of core.promises.running(from, release, monoMs)) {
+    if (!promise.leader) return 'promise';
+    if (!isGone(core.links, promise.leader, core.rttMs, monoMs)) return 'promise';
+  }
+  return null;
+}
+
+interface Verdict {
+  readonly code: VoteCode;
+  readonly promiseMs: Ms;
+}
+
+function reply(core: Core, to: PeerId, asked: PreVote | Vote, verdict: Verdict): void {
+  const { code, promiseMs } = verdict;
+  const body = {
+    ...header(core),
+    asked: asked.term,
+    granted: code === 'granted',
+    code,
+    rank: core.options.certificate.rank,
+    promiseMs,
+    lastTerm: core.log.lastTerm,
+    lastIndex: core.log.lastIndex,
+  };
+  // What a reply says of term and vote must be durable first; a pre-vote changes neither.
+  if (asked.type === 'pre-vote')
+    core.out.send(to, { type: 'pre-vote-reply', ...body, round: asked.round });
+  else core.out.sendAfter(core.out.hardStateJob, to, { type: 'vote-reply', ...body });
+}
+
+/** A higher rank asks first; an equal one only while it asks already and has the better id. */
+function vetoes(core: Core, from: PeerId, candidateRank: number): boolean {
+  if (!core.election.mayVeto || cannotLead(core) || core.lead) return false;
+  const { rank } = core.options.certificate;
+  if (rank > candidateRank) return true;
+  const preVoting = core.election.campaign?.kind === 'pre-vote';
+  return rank === candidateRank && preVoting && core.id < from;
+}
+
+export function onPreVote(
+  core: Core,
+  from: PeerId,
+  message: PreVote,
+  shown: Certificate | null,
+): void {
+  noteFollowed(core, from);
+  const code = judgePreVote(core, from, message, shown);
+  const promiseMs = core.promises.remainingMs(from, message.consent, core.now.monoMs);
+  reply(core, from, message, { code, promiseMs });
+  if (code !== 'veto') return;
+  const { preVoteSentMs, campaign } = core.election;
+  const asking = campaign?.kind === 'pre-vote' && !campaign.ended;
+  const fresh = core.now.monoMs - preVoteSentMs < pauseMs(core);
+  if (!(asking && fresh)) startPreVote(core, 'veto');
+}
+
+function judgePreVote(
+  core: Core,
+  from: PeerId,
+  message: PreVote,
+  shown: Certificate | null,
+): VoteCode {
+  const refused = bound(core, from, shown, message.consent);
+  if (refused) return refused;
+  if (message.term < core.hard.term) return 'stale-term';
+  if (message.term === core.hard.term && core.hard.vote !== from)
+    return core.hard.vote === null && !core.leader ? 'granted' : 'stale-term';
+  if (!core.log.covers(message.lastTerm, message.lastIndex)) return 'log';
+  const candidate = certificateOf(core, from, shown);
+  if (!message.consent && vetoes(core, from, candidate?.rank ?? 0)) return 'veto';
+  return 'granted';
+}
+
+export function onVote(core: Core, from: PeerId, message: Vote, shown: Certificate | null): void {
+  const promiseMs = core.promises.remainingMs(from, message.transfer, core.now.monoMs);
+  const refused = bound(core, from, shown, releaseIn(message));
+  if (refused) {
+    reply(core, from, message, { code: refused, promiseMs });
+    return;
+  }
+  if (message.term > core.hard.term) becomeFollower(core, message.term, null, 'vote-request');
+  const code = judgeVote(core, from, message);
+  if (code === 'granted' && core.hard.vote !== from) {
+    saveHardState(core, { vote: from });
+  }
+  if (code === 'granted') core.election.deadlineMs = grantedUntilMs(core);
+  reply(core, from, message, { code, promiseMs });
+}
+
+/** Whoever gave its vote waits a full timeout before it asks for itself. */
+function grantedUntilMs(core: Core): Ms {
+  return Math.max(core.election.deadlineMs, core.now.monoMs + core.options.timing.electionMsMin);
+}
+
+function judgeVote(core: Core, from: PeerId, message: Vote): VoteCode {
+  if (message.term < core.hard.term) return 'stale-term';
+  if (core.hard.vote !== null && core.hard.vote !== from) return 'voted';
+  if (core.lead || core.leader) return 'voted';
+  if (!core.log.covers(message.lastTerm, message.lastIndex)) return 'log';
+  return 'granted';
+}
