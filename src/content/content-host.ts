@@ -9,17 +9,18 @@ import { noise } from '@chainsafe/libp2p-noise';
 import { yamux } from '@chainsafe/libp2p-yamux';
 import { type BitswapComponents, createBitswap } from '@helia/bitswap';
 import { identify } from '@libp2p/identify';
-import type { Libp2p, PrivateKey } from '@libp2p/interface';
+import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id';
-import { preSharedKey } from '@libp2p/pnet';
 import { tcp } from '@libp2p/tcp';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { CID } from 'multiformats/cid';
 import { assert } from '../base/assert.ts';
 import { AgentError } from '../base/error.ts';
+import { sendBlocks, type WireBlock } from './block-sender.ts';
 import type { BlockStore } from './block-store.ts';
 import { blockKey, hasherOf } from './cid-text.ts';
+import { createNetworkGuard } from './network-guard.ts';
 
 const connectionsMax = 500;
 const inboundPerSecondMax = 1000; // agents behind one address are not an attack
@@ -63,13 +64,15 @@ interface Message {
   full: boolean;
   pendingBytes: number;
   wantlist: Map<string, WantEntry>;
-  blocks: Map<string, unknown>;
+  blocks: Map<string, WireBlock>;
   blockPresences: Map<string, unknown>;
 }
 
 /** What we use of the class behind createBitswap. */
 interface BitswapInside {
-  readonly network: { sendMessage(peer: unknown, message: Message): Promise<void> };
+  readonly network: {
+    sendMessage(peer: PeerId, message: Message, options?: unknown): Promise<void>;
+  };
   readonly wantList: EventTarget;
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -102,7 +105,7 @@ async function createHost(options: HostOptions): Promise<Libp2p> {
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
-    connectionProtector: preSharedKey({ psk: Buffer.from(options.networkKey) }),
+    connectionProtector: createNetworkGuard(options.networkKey),
     connectionManager: {
       maxConnections: connectionsMax,
       inboundConnectionThreshold: inboundPerSecondMax,
@@ -134,7 +137,20 @@ function startBitswap(libp2p: Libp2p, store: BlockStore): BitswapInside {
   }) as unknown as BitswapInside;
   assert(typeof made.network?.sendMessage === 'function', 'bitswap has a network');
   assert(made.wantList instanceof EventTarget, 'bitswap has a want list');
+  sendBlocksUncopied(libp2p, made);
   return made;
+}
+
+/** Takes the blocks out of outgoing messages and sends them our way (see block-sender.ts). */
+function sendBlocksUncopied(libp2p: Libp2p, { network }: BitswapInside): void {
+  const sendPlain = network.sendMessage.bind(network);
+  network.sendMessage = async (peer, message, options) => {
+    const blocks = [...message.blocks.values()];
+    message.blocks.clear();
+    const rest = message.blockPresences.size + message.wantlist.size;
+    if (rest > 0 || message.full) await sendPlain(peer, message, options);
+    if (blocks.length > 0) await sendBlocks(libp2p, peer, blocks);
+  };
 }
 
 export interface HostOptions {
