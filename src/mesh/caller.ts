@@ -14,6 +14,7 @@ import {
   frameBytesMax,
 } from '../wire/frame.ts';
 import type { Channel } from './channel.ts';
+import { updateWindowLazily } from './lazy-window.ts';
 import { createStreamWriter } from './stream-writer.ts';
 
 /** Requests of this node to one peer that wait for their answers. */
@@ -147,6 +148,7 @@ export function serveCalls(stream: Stream, { from, onRequest, load }: Served): v
 /** Reads frames as calls; a malformed one ends the stream. */
 function readCalls(stream: Stream, onCall: (call: Call) => void): void {
   const decoder = createFrameDecoder();
+  updateWindowLazily(stream);
   stream.addEventListener('message', ({ data }) => {
     try {
       for (const frame of decoder.push(data.subarray())) onCall(decodeCall(frame));

@@ -49,6 +49,7 @@ export function createLinks(deps: LinksDeps): Links {
     states.set(peer, state);
     state.connections.push(connection);
     if (state.connections.length > 1) return;
+    state.rttMs = null;
     state.sinceMs = monoMs();
     onChange(peer, 'opened');
   }
@@ -93,7 +94,10 @@ export function createLinks(deps: LinksDeps): Links {
       [...states].filter(([, state]) => state.connections.length > 0).map(([peer]) => peer),
     setRtt(peer, rttMs) {
       const state = states.get(peer);
-      if (state) state.rttMs = rttMs;
+      if (!state) return;
+      // A busy event loop lengthens a sample, nothing shortens it: downwards at once, upwards slowly.
+      const last = state.rttMs ?? rttMs;
+      state.rttMs = rttMs < last ? rttMs : last + (rttMs - last) / 5;
     },
     all: () => [...states.values()].flatMap((state) => state.connections),
   };

@@ -8,6 +8,7 @@ import { asAgentError } from '../base/error.ts';
 import { createFrameDecoder } from '../wire/frame.ts';
 import { type Asker, createAsker } from './caller.ts';
 import { type Channel, createChannel } from './channel.ts';
+import { updateWindowLazily } from './lazy-window.ts';
 
 export const frameProtocol = '/bellwether/frame/1';
 export const callProtocol = '/bellwether/call/1';
@@ -59,6 +60,7 @@ export function readFrames(
   onFrame: (from: PeerId, frame: Uint8Array) => void,
 ): void {
   const decoder = createFrameDecoder();
+  updateWindowLazily(stream);
   stream.addEventListener('message', ({ data }) => {
     let frames: Uint8Array[];
     try {
