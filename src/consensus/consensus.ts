@@ -295,10 +295,12 @@ function takeReady(core: Core): Ready {
 
 /** Committed entries for the catalog, in order, a bounded number ahead of its answers. */
 function takeApply(core: Core): readonly Entry[] {
-  if (core.applying >= core.commit || core.out.durableJob < core.applyGate) return nothingToApply;
+  // The catalog never runs ahead of what this node's own log holds durably.
+  const to = Math.min(core.commit, core.log.durable);
+  if (core.applying >= to || core.out.durableJob < core.applyGate) return nothingToApply;
   if (core.applying - core.applied >= applyingMax) return nothingToApply;
   const from = core.applying + 1;
-  const entries = core.log.slice(from, core.commit, applyBatchMax, applyBatchBytesMax);
+  const entries = core.log.slice(from, to, applyBatchMax, applyBatchBytesMax);
   for (const entry of entries) if (entry.kind === 'empty') noteOpening(core, entry);
   core.applying += entries.length;
   core.applySinceMs ??= core.now.monoMs;

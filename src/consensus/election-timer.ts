@@ -15,6 +15,8 @@ const never = Number.POSITIVE_INFINITY;
 /** The instant at which the closed link to the leader makes this node try, by its place. */
 export function fastPathAtMs(core: Core): Ms {
   if (!core.leader || core.leader === core.id || cannotLead(core)) return never;
+  // It was tried, and this node's own promise to somebody else was in the way.
+  if (core.election.retryAtMs < never) return never;
   const gone = goneAtMs(core.links, core.leader, core.rttMs);
   if (gone === null) return never;
   return gone + placeOf(core, core.leader) * pauseMs(core);

@@ -159,7 +159,10 @@ export function resolveReads(core: Core, lead: Lead): void {
 export function tickReads(core: Core): void {
   const { readDesk } = core;
   const nowMs = core.now.monoMs;
-  if (readDesk.pending.size === 0) return;
+  if (readDesk.pending.size === 0) {
+    readDesk.nextDeadlineMs = Number.POSITIVE_INFINITY;
+    return;
+  }
   if (nowMs >= readDesk.nextDeadlineMs) {
     readDesk.nextDeadlineMs = Number.POSITIVE_INFINITY;
     for (const read of [...readDesk.pending.values()]) {

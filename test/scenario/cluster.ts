@@ -38,6 +38,8 @@ export interface SimNode {
   /** What the catalog has applied: one line per command, and the index it came from. */
   catalog: { index: number; text: string }[];
   skippedMs: number;
+  /** This node's clock: how fast it runs. */
+  rate: number;
   outcomes: Map<number, Outcome>;
   reads: Map<number, ReadOutcome>;
   orders: Map<number, { execute: boolean; fence: number }>;
@@ -94,6 +96,7 @@ export class Cluster {
       disk: { hardState: freshHardState, snapshot: null, entries: [], applied: 0 },
       catalog: [],
       skippedMs: 0,
+      rate: 1,
       outcomes: new Map(),
       reads: new Map(),
       orders: new Map(),
@@ -141,7 +144,7 @@ export class Cluster {
   }
 
   now(node: SimNode): { monoMs: number; skippedMs: number } {
-    return { monoMs: this.nowMs, skippedMs: node.skippedMs };
+    return { monoMs: this.nowMs * node.rate, skippedMs: node.skippedMs };
   }
 
   isCut(from: string, to: string): boolean {
@@ -324,7 +327,7 @@ export class Cluster {
       let ticking: SimNode | null = null;
       for (const node of this.nodes.values()) {
         if (!node.core) continue;
-        const at = Math.max(node.core.nextWakeMs(), this.nowMs);
+        const at = Math.max(node.core.nextWakeMs() / node.rate, this.nowMs);
         if (at < wake) {
           wake = at;
           ticking = node;
@@ -367,14 +370,18 @@ export class Cluster {
 
   propose(id: string, text: string, withinMs = 5000): number {
     const ref = this.#ref++;
-    const deadlineMs = this.nowMs + withinMs;
+    const deadlineMs = (this.nowMs + withinMs) * this.node(id).rate;
     this.step(this.node(id), { type: 'propose', ref, data: Buffer.from(text), deadlineMs });
     return ref;
   }
 
   ask(id: string, event: Record<string, unknown>, withinMs = 5000): number {
     const ref = this.#ref++;
-    const full = { ...event, ref, deadlineMs: this.nowMs + withinMs } as unknown as Event;
+    const full = {
+      ...event,
+      ref,
+      deadlineMs: (this.nowMs + withinMs) * this.node(id).rate,
+    } as unknown as Event;
     this.step(this.node(id), full);
     return ref;
   }
