@@ -144,7 +144,8 @@ export async function killLeader(scene: Scene, victim: Leader): Promise<Killed> 
   const killed = { leader, failoverMs: ackMs - killedMs, actingMs: actingAtMs - killedMs };
   scene.say(
     `killed ${victim.name}: ${leader.name} takes writes after ` +
-      `${Math.round(killed.failoverMs)} ms and acts after ${Math.round(killed.actingMs)} ms, in term ${leader.term}`,
+      `${Math.round(killed.failoverMs)} ms and acts after ` +
+      `${Math.round(killed.actingMs)} ms, in term ${leader.term}`,
   );
   return killed;
 }

@@ -1,0 +1,55 @@
+// npm run bench -- NAME [--rounds N] [--json]: runs one comparison on this machine. The last line on
+// standard output is one JSON object with --json: {name, machine, rows:[{what, unit, ours, peer,
+// peerName, ratio}], ...}; without it a table.
+import { readFileSync } from 'node:fs';
+import { arch, cpus, platform, release, totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+
+const benches = { writes: () => import('./writes.mjs') };
+
+function machine() {
+  const [cpu] = cpus();
+  return {
+    cpu: `${cpus().length} x ${cpu?.model.trim() ?? 'unknown'}`,
+    memoryGB: Math.round(totalmem() / 1e9),
+    system: `${platform()} ${release()} ${arch()}`,
+    node: process.version,
+    loadBefore: readFileSync('/proc/loadavg', 'utf8').split(' ').slice(0, 3).map(Number),
+  };
+}
+
+function tableOf(rows) {
+  const text = (value) => (value === null ? '-' : String(value));
+  const lines = [
+    '| what | unit | ours | peer | ratio |',
+    '|---|---|---|---|---|',
+    ...rows.map(({ what, unit, ours, peer, peerName, ratio }) => {
+      const named = peer === null ? '-' : `${peer} (${peerName})`;
+      return `| ${what} | ${unit} | ${text(ours)} | ${named} | ${text(ratio)} |`;
+    }),
+  ];
+  return lines.join('\n');
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '5' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const [name = ''] = positionals;
+const bench = Object.hasOwn(benches, name) ? benches[name] : null;
+const rounds = Number(values.rounds);
+const seconds = Number(values.seconds);
+if (bench === null || !Number.isInteger(rounds) || rounds < 1 || !(seconds > 0)) {
+  const names = Object.keys(benches).join(', ');
+  console.error(`usage: npm run bench -- NAME [--rounds N] [--seconds S] [--json]; NAME: ${names}`);
+  process.exit(2);
+}
+const { run } = await bench();
+const before = machine();
+const result = await run({ rounds, seconds, say: (text) => console.error(text) });
+if (values.json) console.log(JSON.stringify({ name, machine: before, ...result }));
+else console.log(`${tableOf(result.rows)}\n\n${result.profileText}`);
