@@ -91,6 +91,7 @@ export const reportAnswerSchema = z.looseObject({
   released: z.array(cid).max(reportPinsMax).default([]),
   summary: z
     .looseObject({
+      pins: z.int().min(0),
       underReplicated: z.int().min(0),
       overReplicated: z.int().min(0),
       fetching: z.int().min(0),

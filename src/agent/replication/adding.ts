@@ -5,12 +5,15 @@
  */
 import { AgentError } from '../../base/error.ts';
 import type { AddEntry, AddedItem, ContentEngine } from '../../content/api.ts';
+import { metadataCommand, pathsMax } from '../../plan/metadata.ts';
 import type { Command, CommandResult } from '../../wire/command.ts';
 import type { Tasks } from './tasks.ts';
 
 const proposeTimeoutMs = 30_000;
 /** Adds that store blocks at the same time. */
 const addsMax = 16;
+/** Bytes of a file's beginning that its metadata is made from. */
+const headBytesMax = 32 * 1024;
 
 export interface AddOptions {
   readonly name: string;
@@ -39,40 +42,11 @@ export interface Adding {
   active(): number;
 }
 
-const typesByExtension: Readonly<Record<string, string>> = {
-  txt: 'text/plain',
-  md: 'text/markdown',
-  json: 'application/json',
-  yaml: 'application/yaml',
-  yml: 'application/yaml',
-  html: 'text/html',
-  csv: 'text/csv',
-  pdf: 'application/pdf',
-  png: 'image/png',
-  jpg: 'image/jpeg',
-  jpeg: 'image/jpeg',
-  gif: 'image/gif',
-  svg: 'image/svg+xml',
-  mp3: 'audio/mpeg',
-  mp4: 'video/mp4',
-  car: 'application/vnd.ipld.car',
-  tar: 'application/x-tar',
-  gz: 'application/gzip',
-  zip: 'application/zip',
-};
-
-/** Media type by the name's extension; a folder is what IPFS calls a directory. */
-function typeOf(name: string, directory: boolean): string {
-  if (directory) return 'inode/directory';
-  const extension = name.slice(name.lastIndexOf('.') + 1).toLowerCase();
-  return typesByExtension[extension] ?? 'application/octet-stream';
-}
-
 export function createAdding(deps: AddingDeps): Adding {
   const { engine, tasks } = deps;
   let active = 0;
 
-  function command(item: AddedItem, options: AddOptions, directory: boolean): Command {
+  function command(item: AddedItem, options: AddOptions, seen: Seen): Command {
     const { name, min, max, labels } = options;
     return {
       type: 'batch',
@@ -89,22 +63,19 @@ export function createAdding(deps: AddingDeps): Adding {
           expiresAtMs: null,
           expectedVersion: null,
         },
-        {
-          type: 'index.put',
-          index: 'content_metadata',
-          key: item.cid,
-          value: {
-            name,
-            bytes: item.bytes,
-            files: item.files,
-            blocks: item.blocks,
-            type: typeOf(name, directory),
-            labels,
-            addedBy: deps.node,
-            addedAt: new Date(deps.wallMs()).toISOString(),
-          },
-          expectedVersion: null,
-        },
+        metadataCommand({
+          cid: item.cid,
+          name,
+          bytes: item.bytes,
+          blocks: item.blocks,
+          files: item.files,
+          directory: seen.directory || item.files > 1,
+          labels,
+          addedAtMs: deps.wallMs(),
+          addedBy: deps.node,
+          head: seen.directory ? null : Buffer.concat(seen.head),
+          paths: seen.paths,
+        }),
       ],
     };
   }
@@ -119,12 +90,9 @@ export function createAdding(deps: AddingDeps): Adding {
       active += 1;
       try {
         return await tasks.run({ kind: 'add', bytesTotal: options.bytesTotal }, async (task) => {
-          let directory = false;
-          const seen = watch(entries, (entry) => {
-            directory ||= entry.content === null || entry.path.includes('/');
-          });
-          const item = await engine.add(seen, task.progress);
-          const result = await deps.propose(command(item, options, directory || item.files > 1), {
+          const seen: Seen = { directory: false, head: [], headBytes: 0, paths: [] };
+          const item = await engine.add(watch(entries, seen), task.progress);
+          const result = await deps.propose(command(item, options, seen), {
             idempotency: null,
             timeoutMs: proposeTimeoutMs,
           });
@@ -137,12 +105,32 @@ export function createAdding(deps: AddingDeps): Adding {
   };
 }
 
-async function* watch(
-  entries: AsyncIterable<AddEntry>,
-  see: (entry: AddEntry) => void,
-): AsyncIterable<AddEntry> {
+/** What passed by on its way into the engine, for the metadata. */
+interface Seen {
+  directory: boolean;
+  readonly head: Uint8Array[];
+  headBytes: number;
+  readonly paths: string[];
+}
+
+async function* watch(entries: AsyncIterable<AddEntry>, seen: Seen): AsyncIterable<AddEntry> {
   for await (const entry of entries) {
-    see(entry);
-    yield entry;
+    seen.directory ||= entry.content === null || entry.path.includes('/');
+    if (seen.paths.length < pathsMax) seen.paths.push(entry.path);
+    const { content } = entry;
+    if (content === null || seen.paths.length > 1) yield entry;
+    else yield { path: entry.path, content: headOf(content, seen) };
+  }
+}
+
+async function* headOf(content: AsyncIterable<Uint8Array>, seen: Seen): AsyncIterable<Uint8Array> {
+  for await (const chunk of content) {
+    const room = headBytesMax - seen.headBytes;
+    if (room > 0) {
+      // A copy: the chunk's buffer goes on to the engine's thread.
+      seen.head.push(chunk.slice(0, room));
+      seen.headBytes += Math.min(room, chunk.length);
+    }
+    yield chunk;
   }
 }

@@ -1,7 +1,8 @@
 /**
  * The leader's proof that copies are there: a holder must hash a nonce with a block that the leader
  * picks at random, and the answer must equal that of another copy (the leader's own if it has one).
- * Where the two differ, or where there is no other copy, the holder re-reads and hashes every block.
+ * Where the two differ, or where there is no other copy, the holder re-reads and hashes every
+ * block.
  * A copy counts as verified in this leader's term only.
  */
 import { randomBytes, randomInt } from 'node:crypto';
@@ -30,7 +31,10 @@ export interface ChallengesDeps {
 }
 
 export interface Challenges {
-  /** Queues the copy unless it is queued; beyond the maximum the next round of the plan asks again. */
+  /**
+   * Queues the copy unless it is queued; beyond the maximum the next round of the plan asks
+   * again.
+   */
   ask(cid: CidText, peer: PeerId): void;
   clear(): void;
   idle(): Promise<void>;

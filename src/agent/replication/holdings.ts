@@ -6,13 +6,11 @@
  * allocation that doesn't name this node; and for the latter only after the leader has said, too,
  * that the pin has its verified copies elsewhere. Absence proves nothing.
  */
-import type { CidText, Ms, PeerId } from '../../base/brand.ts';
+import type { CidText, PeerId } from '../../base/brand.ts';
 import type { PinRecord } from '../../catalog/query-pins.ts';
 import type { ContentEngine } from '../../content/api.ts';
+import { createRounds } from './rounds.ts';
 
-const periodMs = 5000;
-/** Entries applied within this time cost one round. */
-const gatherMs = 20;
 const collectAfterMs = 30_000;
 const pageLimit = 1000;
 const releasedMax = 100_000;
@@ -39,34 +37,15 @@ export interface Holdings {
 export function createHoldings(deps: HoldingsDeps): Holdings {
   const { self, engine } = deps;
   const released = new Set<CidText>();
-  let timer: NodeJS.Timeout | null = null;
-  let timerAtMs = 0;
   let collectTimer: NodeJS.Timeout | null = null;
-  let round: Promise<void> | null = null;
-  let again = false;
   let running = false;
-
-  function arm(afterMs: Ms): void {
-    if (!running) return;
-    const atMs = performance.now() + afterMs;
-    if (timer !== null && timerAtMs <= atMs) return;
-    if (timer !== null) clearTimeout(timer);
-    timerAtMs = atMs;
-    timer = setTimeout(() => {
-      timer = null;
-      if (round !== null) {
-        again = true;
-        return;
-      }
-      round = reconcile()
-        .catch((error: unknown) => deps.onFailure('holdings were not reconciled', error))
-        .finally(() => {
-          round = null;
-          arm(again ? gatherMs : periodMs);
-          again = false;
-        });
-    }, afterMs);
-  }
+  const rounds = createRounds({
+    periodMs: 5000,
+    gatherMs: 20,
+    apartMs: 200,
+    run: reconcile,
+    onFailure: (error) => deps.onFailure('holdings were not reconciled', error),
+  });
 
   async function allocatedHere(): Promise<Set<CidText>> {
     const cids = new Set<CidText>();
@@ -128,19 +107,18 @@ export function createHoldings(deps: HoldingsDeps): Holdings {
   return {
     start: () => {
       running = true;
-      arm(0);
+      rounds.start();
     },
     stop: async () => {
       running = false;
-      if (timer !== null) clearTimeout(timer);
       if (collectTimer !== null) clearTimeout(collectTimer);
-      await round;
+      await rounds.stop();
     },
-    poke: () => arm(gatherMs),
+    poke: rounds.poke,
     release: (cids) => {
       if (released.size + cids.length > releasedMax) released.clear();
       for (const cid of cids) released.add(cid);
-      if (cids.length > 0) arm(gatherMs);
+      if (cids.length > 0) rounds.poke();
     },
   };
 }

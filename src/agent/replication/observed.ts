@@ -11,6 +11,8 @@ export interface Copy {
   status: PinStatus;
   /** Monotonic instant at which this was heard. */
   atMs: Ms;
+  /** Since when this leader hears this state; clocks of two machines are never compared. */
+  stateSinceMs: Ms;
   /** Term in which the copy proved possession to this leader; null: not yet. */
   verifiedTerm: Term | null;
   verifiedMs: Ms;
@@ -59,11 +61,13 @@ export function createObserved(): Observed {
 
   function take(node: ObservedNode, status: PinStatus, nowMs: Ms): void {
     const old = node.pins.get(status.cid);
+    const sameState = old !== undefined && old.status.state === status.state;
     // A copy that was fetched anew has to prove itself anew.
     const same = old !== undefined && old.status.state === 'pinned' && status.state === 'pinned';
     node.pins.set(status.cid, {
       status,
       atMs: nowMs,
+      stateSinceMs: sameState ? old.stateSinceMs : nowMs,
       verifiedTerm: same ? old.verifiedTerm : null,
       verifiedMs: same ? old.verifiedMs : 0,
     });

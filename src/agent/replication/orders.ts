@@ -1,6 +1,7 @@
 /**
  * Orders between the acting leader and the nodes. An order carries (epoch, term); the node passes
- * it through its fence before it does anything, so an order of a leader that was replaced is refused
+ * it through its fence before it does anything, so an order of a leader that was replaced is
+ * refused
  * however late it arrives. Orders are hints and questions: none of them deletes anything.
  */
 import type { CidText, Ms, PeerId } from '../../base/brand.ts';

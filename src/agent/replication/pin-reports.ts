@@ -1,5 +1,5 @@
 /**
- * Where the copies of a pin are, as any node can tell it: policy and allocation from its own
+ * Where the copies of a pin are, as every node can tell it: policy and allocation from its own
  * catalog, the copies from the leader, which hears every node's reports. Without a leader only this
  * node's own copy is known, and nobody else's is made up.
  */

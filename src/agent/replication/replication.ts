@@ -1,0 +1,286 @@
+/**
+ * Content on one node and, where this node leads, over the cluster: engine, reports, holdings,
+ * orders, planner and proofs wired together. The engine starts after the node has joined; whatever
+ * the others ask before that is refused as `unavailable`. Observed state belongs to one lead: it is
+ * forgotten when the lead is lost.
+ */
+import { randomInt } from 'node:crypto';
+import type { CidText, Ms, PeerId } from '../../base/brand.ts';
+import type { Clock } from '../../base/clock.ts';
+import { createPrng } from '../../base/prng.ts';
+import type { ContentEngine, Provider } from '../../content/api.ts';
+import { createEmbeddedEngine } from '../../content/embedded-engine.ts';
+import { createRepairBudget } from '../../plan/repair-budget.ts';
+import {
+  decodeNodeMessage,
+  encodeNodeMessage,
+  type Report,
+  type ReportAnswer,
+  reportAnswerSchema,
+  reportSchema,
+} from '../../wire/node-message.ts';
+import type { PinReport, Task } from '../api.ts';
+import type { Config } from '../config.ts';
+import { multiaddrOf } from '../membership.ts';
+import type { AgentMetrics } from '../metrics.ts';
+import type { Node } from '../node.ts';
+import type { ReplicationSummary } from '../status-page.ts';
+import { type Adding, createAdding } from './adding.ts';
+import { createChallenges } from './challenges.ts';
+import { createDriver, type Summary } from './driver.ts';
+import { createHoldings } from './holdings.ts';
+import { createObserved } from './observed.ts';
+import { createOrders } from './orders.ts';
+import { updatePeerRows } from './peer-rows.ts';
+import { createPinReports } from './pin-reports.ts';
+import { createReporter } from './reporter.ts';
+import { createRounds } from './rounds.ts';
+import { createTasks } from './tasks.ts';
+
+const reportTimeoutMs: Ms = 3000;
+const readTimeoutMs: Ms = 60_000;
+/** Repairs may copy this much in all; new pins don't count. */
+const repairBudget = { bytesPerSecond: 100 * 1024 * 1024, burstSeconds: 10 };
+
+export interface ReplicationDeps {
+  readonly node: Node;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly metrics: AgentMetrics;
+  readonly contentDir: string;
+  /** Of this process. */
+  readonly incarnation: number;
+  readonly event: (type: string, data: Record<string, unknown>) => void;
+  readonly onProvider: (provider: Provider) => void;
+  readonly onFailure: (text: string, error: unknown) => void;
+}
+
+export interface Replication {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Entries were applied here. */
+  onApplied(): void;
+  readonly add: Adding['add'];
+  cat(cid: CidText, path: string): AsyncIterable<Uint8Array>;
+  ls(cid: CidText, path: string): ReturnType<ContentEngine['ls']>;
+  pin(cid: CidText): Promise<PinReport>;
+  pins(after: string | null, limit: number): Promise<{ pins: PinReport[]; next: string | null }>;
+  tasks(): Task[];
+  /** For the status page; null until the leader has told. */
+  summary(): ReplicationSummary | null;
+  /** Where this node's content host listens; null while it doesn't run. */
+  provider(): Provider | null;
+}
+
+export function createReplication(deps: ReplicationDeps): Replication {
+  const { node, config, clock, metrics } = deps;
+  const { self, mesh, runtime, directory, leadership } = node;
+  const nowMs = (): Ms => clock.now().monoMs;
+  const wallMs = (): Ms => clock.wallMs();
+  const leads = (): boolean => leadership.view().state === 'leader';
+  const { propose } = runtime.proposer;
+  const query = async (name: string, args: unknown): Promise<unknown> =>
+    (await node.stores.catalog.query(name, args)).value;
+  const request = (name: string) => (to: PeerId, body: Uint8Array, timeoutMs: Ms) =>
+    mesh.request(to, name, body, { timeoutMs });
+
+  const engine = createEmbeddedEngine(
+    { report: ({ type, ...data }) => deps.event(type, data) },
+    {
+      dir: deps.contentDir,
+      listen: [multiaddrOf(`${config.meshHost}:${config.content.port}`)],
+      networkKey: node.networkKey,
+      reserveBytes: config.content.reserveBytes,
+    },
+  );
+  const observed = createObserved();
+  const tasks = createTasks(wallMs);
+  const adding = createAdding({ engine, tasks, node: config.nodeId, wallMs, propose });
+  let leadsSinceMs = nowMs();
+  let told: Summary | null = null;
+  let usage: Report['usage'] | null = null;
+  let provider: Provider | null = null;
+
+  const holdings = createHoldings({
+    self,
+    engine,
+    query,
+    adding: adding.active,
+    onForgotten: (cid, reason) => {
+      reporter.gone(cid);
+      deps.event('copy-forgotten', { cid, reason });
+    },
+    onFailure: deps.onFailure,
+  });
+  const orders = createOrders({
+    self,
+    engine,
+    metrics,
+    order: runtime.order,
+    mayAct: runtime.mayAct,
+    request: request('order'),
+    onHurry: holdings.poke,
+    onRefused: (from, order, fence) =>
+      deps.event('order-refused', { from, term: order.term, epoch: order.epoch, fence }),
+  });
+  const challenges = createChallenges({
+    self,
+    observed,
+    orders,
+    metrics,
+    nowMs,
+    actingTerm: () => runtime.mayAct()?.term ?? null,
+    onVerified: () => planning.poke(),
+    onFailed: (cid, peer, detail) =>
+      deps.event('possession-failed', { cid, node: directory.nameOf(peer), detail }),
+  });
+  const driver = createDriver({
+    observed,
+    challenges,
+    budget: createRepairBudget(repairBudget),
+    metrics,
+    prng: createPrng(randomInt(2 ** 48 - 1)),
+    repairGraceMs: config.timing.repairGraceMs,
+    nowMs,
+    wallMs,
+    leadsSinceMs: () => leadsSinceMs,
+    mayAct: runtime.mayAct,
+    members: () => directory.configuration().members,
+    query,
+    propose,
+    give: orders.give,
+    event: deps.event,
+    onFailure: deps.onFailure,
+  });
+  const planning = createRounds({
+    periodMs: 5000,
+    gatherMs: 20,
+    apartMs: 100,
+    run: async () => {
+      if (!leads()) return;
+      // Elected, but an older promise still runs: look again as soon as it may be over.
+      if (runtime.mayAct() === null) setTimeout(planning.poke, 50);
+      await driver.round();
+    },
+    onFailure: (error) => deps.onFailure('a round of the plan failed', error),
+  });
+  const peerRows = createRounds({
+    periodMs: 10_000,
+    gatherMs: 500,
+    apartMs: 1000,
+    run: () => updatePeerRows({ directory, mayAct: runtime.mayAct, query, propose }),
+    onFailure: (error) => deps.onFailure('peer_lists was not updated', error),
+  });
+  const reports = createPinReports({
+    self,
+    engine,
+    observed,
+    query,
+    leads,
+    leader: () => leadership.view().leader,
+    nameOf: directory.nameOf,
+    nowMs,
+    request: request('copies'),
+  });
+  const reporter = createReporter({
+    engine,
+    incarnation: deps.incarnation,
+    holdsContent: config.role === 'master' || config.role === 'worker',
+    epoch: () => node.member.epoch,
+    leader: () => leadership.view().leader,
+    deliver: async (leader, report) => {
+      usage = report.usage;
+      if (leader === self) return onReport(self, report);
+      const body = encodeNodeMessage(report);
+      const answer = await mesh.request(leader, 'report', body, { timeoutMs: reportTimeoutMs });
+      return decodeNodeMessage('report answer', reportAnswerSchema, answer);
+    },
+    onAnswer: (answer) => {
+      if (answer.summary !== null && !leads()) told = answer.summary;
+      holdings.release(answer.released);
+    },
+    onFailure: deps.onFailure,
+  });
+
+  /** A node's report, where this node leads. */
+  function onReport(from: PeerId, report: Report): ReportAnswer {
+    if (!leads()) return { leads: false, resend: false, released: [], summary: null };
+    const { resend, changed } = observed.accept(from, report, nowMs());
+    const term = runtime.mayAct()?.term ?? null;
+    for (const cid of changed) {
+      const copy = observed.copy(cid, from);
+      if (term !== null && copy?.status.state === 'pinned' && copy.verifiedTerm !== term)
+        challenges.ask(cid, from);
+    }
+    if (changed.length > 0) planning.poke();
+    return {
+      leads: true,
+      resend,
+      released: [...driver.releasable(from)],
+      summary: driver.summary(),
+    };
+  }
+
+  function tellProviders(): void {
+    engine.setProviders(directory.providers());
+  }
+
+  function onLeader(): void {
+    if (leads()) leadsSinceMs = nowMs();
+    else {
+      observed.clear();
+      challenges.clear();
+      driver.reset();
+    }
+    told = null;
+    reporter.poke();
+    planning.poke();
+    peerRows.poke();
+  }
+
+  async function start(): Promise<void> {
+    await engine.start();
+    provider = engine.provider();
+    deps.onProvider(provider);
+    node.peers.serve('report', async (from, body) =>
+      encodeNodeMessage(onReport(from, decodeNodeMessage('report', reportSchema, body))),
+    );
+    node.peers.serve('order', (from, body) => orders.take(from, body));
+    node.peers.serve('copies', (_from, body) => reports.onCopies(body));
+    directory.onChange(() => {
+      tellProviders();
+      peerRows.poke();
+    });
+    tellProviders();
+    leadership.onChange(onLeader);
+    reporter.start();
+    holdings.start();
+    planning.start();
+    peerRows.start();
+  }
+
+  return {
+    start,
+    stop: async () => {
+      challenges.clear();
+      await Promise.all([peerRows.stop(), planning.stop(), holdings.stop(), reporter.stop()]);
+      await engine.stop();
+    },
+    onApplied: () => {
+      holdings.poke();
+      if (leads()) planning.poke();
+    },
+    add: adding.add,
+    cat: (cid, path) => engine.cat(cid, path, { timeoutMs: readTimeoutMs }),
+    ls: (cid, path) => engine.ls(cid, path, { timeoutMs: readTimeoutMs }),
+    pin: reports.pin,
+    pins: reports.pins,
+    tasks: tasks.list,
+    provider: () => provider,
+    summary: () => {
+      const summary = leads() ? driver.summary() : told;
+      if (summary === null || usage === null) return null;
+      return { ...summary, bytesStored: usage.bytesStored, bytesFree: usage.bytesFree };
+    },
+  };
+}

@@ -1,0 +1,54 @@
+/**
+ * The members as the planner sees them, from what the leader has observed. A node is alive while
+ * its reports come; how long it is gone counts from its last report to this leader, or from when
+ * this node began to lead, so a fresh leader never calls anybody long gone.
+ */
+import type { Ms, PeerId } from '../../base/brand.ts';
+import type { NodeView } from '../../plan/observed.ts';
+import type { Certificate } from '../../wire/member.ts';
+import type { Observed, ObservedNode } from './observed.ts';
+
+/** Reports come every 2 s; two lost ones make a node suspect, three failed. */
+const suspectMs = 4500;
+const failedMs = 6500;
+
+export function nodeViews(input: {
+  readonly members: readonly Certificate[];
+  readonly observed: Observed;
+  readonly nowMs: Ms;
+  readonly leadsSinceMs: Ms;
+}): NodeView[] {
+  return input.members.map((member) => {
+    const node = input.observed.node(member.peerId);
+    const goneForMs = input.nowMs - (node?.reportedMs ?? input.leadsSinceMs);
+    const state = stateOf(node, goneForMs);
+    return {
+      peer: member.peerId,
+      role: member.role,
+      zone: member.zone,
+      state,
+      goneForMs: state === 'alive' ? null : goneForMs,
+      draining: false,
+      bytesFree: node === null || !node.holdsContent ? 0 : node.usage.bytesFree,
+      bytesQueued: node === null ? 0 : bytesQueued(node),
+    };
+  });
+}
+
+function stateOf(node: ObservedNode | null, goneForMs: Ms): NodeView['state'] {
+  if (goneForMs >= failedMs) return 'failed';
+  return node?.complete !== true || goneForMs >= suspectMs ? 'suspect' : 'alive';
+}
+
+function bytesQueued(node: ObservedNode): number {
+  let bytes = 0;
+  for (const { status } of node.pins.values())
+    if (status.state === 'queued' || status.state === 'fetching')
+      bytes += Math.max(0, (status.bytesTotal ?? 0) - status.bytesDone);
+  return bytes;
+}
+
+/** Peers whose copies can be counted on now. */
+export function alivePeers(nodes: readonly NodeView[]): Set<PeerId> {
+  return new Set(nodes.filter((node) => node.state === 'alive').map((node) => node.peer));
+}
