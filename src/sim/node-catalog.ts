@@ -1,0 +1,87 @@
+/**
+ * The catalog of one simulated machine: the real one on an in-memory database, with what a crash
+ * leaves of it. A killed process keeps everything applied; a loss of power goes back to the last
+ * checkpoint, and the log must still hold what came after. A snapshot replaces everything at once.
+ */
+import { DatabaseSync } from 'node:sqlite';
+import type { LogIndex } from '../base/brand.ts';
+import type { AppliedResult, Catalog } from '../catalog/api.ts';
+import { openCatalog } from '../catalog/catalog.ts';
+import type { Entry } from '../wire/entry.ts';
+
+export interface Dump {
+  readonly index: LogIndex;
+  readonly chunks: readonly Uint8Array[];
+  readonly bytes: number;
+}
+
+export interface NodeCatalog {
+  appliedIndex(): LogIndex;
+  /** What a loss of power goes back to. */
+  checkpointIndex(): LogIndex;
+  apply(entries: readonly Entry[]): AppliedResult[];
+  digest(): string;
+  dump(): Dump;
+  checkpoint(): void;
+  install(dump: Dump): void;
+  losePower(): void;
+  /** The version of an index row here, 0 when there is none. */
+  versionOf(type: string, key: string): number;
+  close(): void;
+}
+
+const nothing: Dump = { index: 0, chunks: [], bytes: 0 };
+
+export function createNodeCatalog(): NodeCatalog {
+  let db = new DatabaseSync(':memory:');
+  let catalog: Catalog = openCatalog(db);
+  let row = prepareRow();
+  let saved: Dump = nothing;
+  let applied: LogIndex = 0;
+
+  function prepareRow() {
+    return db.prepare('SELECT version FROM index_rows WHERE type = ? AND key = ?');
+  }
+  function reopen(): void {
+    db.close();
+    db = new DatabaseSync(':memory:');
+    catalog = openCatalog(db);
+    row = prepareRow();
+  }
+  function dump(): Dump {
+    const chunks = [...catalog.dump()];
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    return { index: applied, chunks, bytes };
+  }
+
+  return {
+    appliedIndex: () => applied,
+    checkpointIndex: () => saved.index,
+    apply: (entries) => {
+      const results = catalog.apply(entries);
+      applied = catalog.appliedIndex();
+      return results;
+    },
+    digest: () => catalog.digest(),
+    dump,
+    checkpoint: () => {
+      if (applied > saved.index) saved = dump();
+    },
+    install: (next) => {
+      catalog.restore(next.chunks);
+      saved = next;
+      applied = catalog.appliedIndex();
+    },
+    losePower: () => {
+      if (applied === saved.index) return;
+      reopen();
+      if (saved.index > 0) catalog.restore(saved.chunks);
+      applied = catalog.appliedIndex();
+    },
+    versionOf: (type, key) => {
+      const found = row.get(type, key) as { version: number } | undefined;
+      return found?.version ?? 0;
+    },
+    close: () => db.close(),
+  };
+}

@@ -1,0 +1,136 @@
+/**
+ * Who belongs to the simulated cluster, and the slow changes of it while it burns: nodes that join,
+ * are forgotten, change their rights, or lose their disk and come back as somebody else.
+ */
+import { present } from '../base/assert.ts';
+import type { PeerId } from '../base/brand.ts';
+import type { Prng } from '../base/prng.ts';
+import { type Certificate, type Role, rankOf, rightsOf } from '../wire/member.ts';
+import type { Operator } from './operator.ts';
+import type { SimNode } from './sim-node.ts';
+import type { World } from './world.ts';
+
+export interface Roster {
+  /** Slots whose nodes are members or on their way to be. */
+  active(): readonly number[];
+  /** Starts slot `number` and has it admitted. */
+  admit(number: number, done: () => void): void;
+  /** One random change. */
+  change(): void;
+}
+
+export interface RosterDeps {
+  readonly world: World;
+  readonly operator: Operator;
+  readonly prng: Prng;
+  /** Slots that wait to be admitted while it burns. */
+  readonly spare: readonly number[];
+}
+
+const tries = 25;
+
+export function certificate(peerId: PeerId, role: Role, within: number): Certificate {
+  const rights = rightsOf(role, true);
+  return { peerId, name: peerId, role, rank: rankOf(role, within), zone: '', ...rights };
+}
+
+export function createRoster({ world, operator, prng, spare }: RosterDeps): Roster {
+  const active: number[] = [];
+  const waiting = [...spare];
+  let replaced = 0;
+
+  const nodeAt = (slot: number): SimNode => present(world.nodes[slot], 'a node');
+  const voting = (): SimNode[] => active.map(nodeAt).filter((node) => node.certificate.votes);
+
+  function admit(number: number, done: () => void): void {
+    const node = nodeAt(number);
+    if (!active.includes(number)) active.push(number);
+    world.start(number);
+    operator.change({ type: 'admit', member: node.certificate }, tries, (applied) => {
+      if (applied) node.admitted = true;
+      done();
+    });
+  }
+
+  function forget(): void {
+    const candidates = active.map(nodeAt).filter((node) => node.admitted && !node.leads());
+    if (candidates.length < 4) return;
+    const node = prng.pick(candidates);
+    operator.change({ type: 'forget', peerId: node.id }, 5, (applied) => {
+      if (!applied) return;
+      node.admitted = false;
+      active.splice(active.indexOf(node.number), 1);
+      // Whoever forgets a node does not always switch it off as well.
+      if (prng.chance(0.7)) world.end(node.number, 'kill');
+      else if (node.state() === 'stopped') node.resume();
+    });
+  }
+
+  /** A worker may lead or not, or a node gets another rank within its role; then it restarts. */
+  function changeRights(): void {
+    const node = nodeAt(prng.pick(active));
+    if (!node.admitted) return;
+    const old = node.certificate;
+    const leads = old.role === 'worker' && prng.chance(0.5) ? !old.leads : old.leads;
+    const rank = rankOf(old.role, prng.int(4));
+    const next = { ...old, leads, rank };
+    operator.change({ type: 'admit', member: next }, tries, (applied) => {
+      if (!applied || node.state() !== 'running') return;
+      world.end(node.number, 'kill');
+      node.certificate = next;
+      world.setCertificate(next);
+      world.start(node.number);
+    });
+  }
+
+  /** A flipped byte is found at the next start: the node is lost, and somebody new takes over. */
+  function damage(): void {
+    const voters = voting();
+    if (replaced > 0 || voters.length < 3) return;
+    const node = nodeAt(prng.pick(active));
+    if (!node.admitted) return;
+    world.end(node.number, 'power');
+    const index = node.disk.flip(prng);
+    if (index === null) {
+      world.start(node.number);
+      return;
+    }
+    replaced += 1;
+    world.trace.line(world.queue.nowMs(), () => `--- a byte of entry ${index} of ${node.id} flips`);
+    world.observer.expectDamage(node.id);
+    world.start(node.number);
+    if (node.damage() === null) return;
+    active.splice(active.indexOf(node.number), 1);
+    operator.change({ type: 'forget', peerId: node.id }, tries, (applied) => {
+      if (!applied) return;
+      const { role, rank } = node.certificate;
+      const fresh = certificate(`${node.id}-new`, role, rank % 1000);
+      world.replace(node.number, fresh);
+      admit(node.number, () => undefined);
+    });
+  }
+
+  function voters(): void {
+    const chosen = prng.shuffle(voting().filter((node) => node.admitted)).map((node) => node.id);
+    const count = Math.min(chosen.length, 1 + 2 * prng.int(3));
+    if (count > 0) operator.change({ type: 'voters', voters: chosen.slice(0, count) }, 3, () => {});
+  }
+
+  return {
+    active: () => active,
+    admit,
+    change: () => {
+      const kind = prng.int(8);
+      const next = waiting[0];
+      if (kind === 0 && next !== undefined) {
+        waiting.shift();
+        admit(next, () => undefined);
+      } else if (kind <= 1) forget();
+      else if (kind === 2) changeRights();
+      else if (kind === 3) damage();
+      else if (kind === 4) voters();
+      else if (kind === 5) operator.transfer(null);
+      else operator.transfer(nodeAt(prng.pick(active)).id);
+    },
+  };
+}
