@@ -1,10 +1,11 @@
 /**
  * The whole state as bytes and back. A stream of frames (4 bytes of length, then CBOR): a header
- * with the version, per table its name and its rows in key order, a trailer with row counts and the
- * digest; cut into chunks without regard to frames, since one row may be larger than a chunk.
+ * with the version, per table its name and its rows in key order, a trailer with row counts, the
+ * digest and a hash of all before it; cut into chunks without regard to frames, since one row may be larger than a chunk.
  * Nothing of SQLite is in it. A restore reads all of it and compares counts and digest before the
  * transaction around it may commit.
  */
+import { createHash } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
@@ -29,30 +30,40 @@ const trailerSchema = z.looseObject({
   end: z.literal(true),
   rows: z.record(z.string(), z.int().min(0)),
   digest: z.string().length(64),
+  /** SHA-256 over every frame before this one, their lengths included. */
+  sha256: z.string().length(64),
 });
 const rowsSchema = z.looseObject({ table: z.string(), columns: z.array(z.string()) });
 
-/** Frames in order; reads inside one transaction, so that a writer elsewhere doesn't show. */
+/** Frames with their lengths, in order. */
 function* frames(tables: Tables, meta: Meta): Generator<Uint8Array> {
   const counts: Record<string, number> = {};
-  yield encodeCbor({
-    format: 'bellwether-catalog',
-    version: dumpVersion,
-    applied: meta.applied(),
-  });
+  const sha256 = createHash('sha256');
+  const framed = (value: unknown): Uint8Array => {
+    const body = encodeCbor(value);
+    const bytes = Buffer.allocUnsafe(4 + body.length);
+    bytes.writeUInt32BE(body.length);
+    bytes.set(body, 4);
+    sha256.update(bytes);
+    return bytes;
+  };
+  const format = 'bellwether-catalog';
+  yield framed({ format, version: dumpVersion, applied: meta.applied() });
   for (const table of tables.state) {
     const { name, columns } = table.spec;
     let count = 0;
-    yield encodeCbor({ table: name, columns: [...columns] });
+    yield framed({ table: name, columns: [...columns] });
     for (const row of table.rows()) {
-      yield encodeCbor(table.valuesOf(row));
+      yield framed(table.valuesOf(row));
       count++;
     }
     counts[name] = count;
   }
-  yield encodeCbor({ end: true, rows: counts, digest: meta.digest() });
+  const sum = sha256.copy().digest('hex');
+  yield framed({ end: true, rows: counts, digest: meta.digest(), sha256: sum });
 }
 
+/** Reads inside one transaction, so that a writer on another connection doesn't show. */
 export function* dumpState(db: DatabaseSync, tables: Tables, meta: Meta): Generator<Uint8Array> {
   const own = !db.isTransaction;
   if (own) db.exec('BEGIN');
@@ -60,19 +71,15 @@ export function* dumpState(db: DatabaseSync, tables: Tables, meta: Meta): Genera
     let chunk = Buffer.allocUnsafe(chunkBytesMax);
     let used = 0;
     for (const frame of frames(tables, meta)) {
-      const head = Buffer.allocUnsafe(4);
-      head.writeUInt32BE(frame.length);
-      for (const part of [head, frame]) {
-        for (let at = 0; at < part.length; ) {
-          const size = Math.min(part.length - at, chunkBytesMax - used);
-          chunk.set(part.subarray(at, at + size), used);
-          at += size;
-          used += size;
-          if (used < chunkBytesMax) continue;
-          yield chunk;
-          chunk = Buffer.allocUnsafe(chunkBytesMax);
-          used = 0;
-        }
+      for (let at = 0; at < frame.length; ) {
+        const size = Math.min(frame.length - at, chunkBytesMax - used);
+        chunk.set(frame.subarray(at, at + size), used);
+        at += size;
+        used += size;
+        if (used < chunkBytesMax) continue;
+        yield chunk;
+        chunk = Buffer.allocUnsafe(chunkBytesMax);
+        used = 0;
       }
     }
     if (used > 0) yield chunk.subarray(0, used);
@@ -85,7 +92,10 @@ const damaged = (what: string): AgentError =>
   new AgentError('damaged', `the catalog snapshot is not whole: ${what}`);
 
 /** Cuts the chunks back into decoded frames; holds at most one frame and one chunk. */
-function* decodedFrames(chunks: Iterable<Uint8Array>): Generator<unknown> {
+function* decodedFrames(
+  chunks: Iterable<Uint8Array>,
+): Generator<{ readonly frame: unknown; readonly sha256Before: () => string }> {
+  const sha256 = createHash('sha256');
   let rest = Buffer.alloc(0);
   for (const chunk of chunks) {
     rest = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
@@ -94,8 +104,11 @@ function* decodedFrames(chunks: Iterable<Uint8Array>): Generator<unknown> {
       const size = rest.readUInt32BE(at);
       if (size > frameBytesMax) throw damaged(`a frame of ${size} bytes`);
       if (rest.length - at - 4 < size) break;
-      yield decodeFrame(rest.subarray(at + 4, at + 4 + size));
-      at += 4 + size;
+      const end = at + 4 + size;
+      const frame = decodeFrame(rest.subarray(at + 4, end));
+      yield { frame, sha256Before: () => sha256.copy().digest('hex') };
+      sha256.update(rest.subarray(at, end));
+      at = end;
     }
     rest = rest.subarray(at);
   }
@@ -122,7 +135,7 @@ export function restoreState(
   let applied: LogIndex | null = null;
   let table: Table<Row> | null = null;
   let end: z.infer<typeof trailerSchema> | null = null;
-  for (const frame of decodedFrames(chunks)) {
+  for (const { frame, sha256Before } of decodedFrames(chunks)) {
     if (end !== null) throw damaged('frames after the end');
     if (applied === null) {
       const header = headerSchema.safeParse(frame);
@@ -134,6 +147,7 @@ export function restoreState(
       counts[table.spec.name] = (counts[table.spec.name] ?? 0) + 1;
     } else {
       const trailer = trailerSchema.safeParse(frame);
+      if (trailer.success && trailer.data.sha256 !== sha256Before()) throw damaged('its hash');
       if (trailer.success) end = trailer.data;
       else table = nextTable(tables, counts, frame);
     }

@@ -125,7 +125,7 @@ CREATE TABLE pins (cid TEXT PRIMARY KEY, name TEXT NOT NULL, bytes INTEGER, bloc
   created_at_ms REAL NOT NULL, peers TEXT NOT NULL, copies INTEGER NOT NULL,
   allocation_version INTEGER NOT NULL, allocation_term INTEGER NOT NULL,
   allocation_reason TEXT NOT NULL) WITHOUT ROWID, STRICT;
-CREATE INDEX pins_below_min ON pins (copies, cid) WHERE copies < copies_min;
+CREATE INDEX pins_below_min ON pins (cid) WHERE copies < copies_min;
 CREATE INDEX pins_below_max ON pins (cid) WHERE copies < copies_max;
 CREATE INDEX pins_above_max ON pins (cid) WHERE copies > copies_max;
 CREATE INDEX pins_expiring ON pins (expires_at_ms, cid) WHERE expires_at_ms IS NOT NULL;
