@@ -42,6 +42,8 @@ export interface Mesh {
   readonly peerId: PeerId;
   /** The identity key was made just now: a log beside it belongs to somebody else. */
   readonly identityCreated: boolean;
+  /** Grows with every start of this node, also when its wall clock went back. */
+  readonly incarnation: number;
   start(): Promise<void>;
   stop(): Promise<void>;
   /** Addresses others can dial. */

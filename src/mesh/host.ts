@@ -9,10 +9,10 @@ import { type GossipSub, gossipsub, StrictSign } from '@libp2p/gossipsub';
 import { type Identify, identify } from '@libp2p/identify';
 import type { ComponentLogger, Ed25519PrivateKey, Libp2p, Logger } from '@libp2p/interface';
 import { type Ping, ping } from '@libp2p/ping';
-import { preSharedKey } from '@libp2p/pnet';
 import { tcp } from '@libp2p/tcp';
 import { createLibp2p } from 'libp2p';
 import { gossipRecordBytesMax } from '../wire/gossip.ts';
+import { createNetworkGuard } from './network-guard.ts';
 
 /** Connections of all peers together. */
 const connectionsMax = 512;
@@ -56,7 +56,7 @@ export function createHost(options: HostOptions): Promise<Host> {
     logger: silentLogger,
     addresses: { listen: [...options.listen], announce: [...options.announce] },
     transports: [tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 })],
-    connectionProtector: preSharedKey({ psk: Buffer.from(options.networkKey, 'utf8') }),
+    connectionProtector: createNetworkGuard(options.networkKey),
     connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({

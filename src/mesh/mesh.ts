@@ -158,6 +158,7 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
   return {
     peerId: self,
     identityCreated: identity.created,
+    incarnation,
     async start() {
       links.start();
       await serve(host, handlers, { lines: linesTo, gossip, counts });

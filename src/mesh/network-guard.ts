@@ -1,0 +1,52 @@
+/**
+ * The private network's protector (pnet), made safe to use for long and under load. The cipher of
+ * pnet 3 lives in one WebAssembly memory per thread. That memory grows with the largest piece
+ * ciphered at once and with every connection ever made, and after its first growth it grows again
+ * at each switch between connections, until it throws. So pieces are kept far below the memory's
+ * first size, and a closed connection gives its two cipher states back.
+ */
+import type { AbortOptions, ConnectionProtector, MultiaddrConnection } from '@libp2p/interface';
+import { preSharedKey } from '@libp2p/pnet';
+import { assert } from '../base/assert.ts';
+
+/** Ciphered at once; reads of a socket are no larger. */
+const pieceBytesMax = 64 * 1024;
+/** What was read before the close may still be deciphered after it. */
+const releaseAfterMs = 30_000;
+
+/** Fields of pnet's connection that its type does not show. */
+interface Boxed {
+  maxMessageSize?: number;
+  readonly inboundXor: { finalize(): void };
+  readonly outboundXor: { finalize(): void };
+}
+
+/** `networkKey` is the text of a swarm key file. */
+export function createNetworkGuard(networkKey: string): () => ConnectionProtector {
+  const make = preSharedKey({ psk: Buffer.from(networkKey, 'utf8') });
+  return () => {
+    const protector = make();
+    const guarded: ConnectionProtector = {
+      protect: (async (connection: MultiaddrConnection, options?: AbortOptions) => {
+        const boxed = await protector.protect(connection, options);
+        guard(boxed);
+        return boxed;
+      }) as ConnectionProtector['protect'],
+    };
+    return guarded;
+  };
+}
+
+function guard(connection: object): void {
+  const boxed = connection as Boxed & EventTarget;
+  assert(typeof boxed.inboundXor?.finalize === 'function', 'pnet keeps its inbound cipher');
+  assert(typeof boxed.outboundXor?.finalize === 'function', 'pnet keeps its outbound cipher');
+  boxed.maxMessageSize = pieceBytesMax;
+  const release = (): void => {
+    boxed.inboundXor.finalize();
+    boxed.outboundXor.finalize();
+  };
+  boxed.addEventListener('close', () => setTimeout(release, releaseAfterMs).unref(), {
+    once: true,
+  });
+}
