@@ -37,7 +37,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     if (timer !== null && dueMs <= atMs) return;
     if (timer !== null) clearTimeout(timer);
     dueMs = atMs;
-    timer = setTimeout(begin, atMs - performance.now());
+    timer = setTimeout(begin, Math.max(0, atMs - performance.now()));
   }
 
   function begin(): void {
