@@ -14,12 +14,11 @@ import {
   type Leader,
   leaderOf,
   pinOf,
+  settleVoters,
   until,
-  votersOf,
 } from './demo-watch.ts';
 import type { Writer } from './demo-writer.ts';
 
-const votersMsMax = 30_000;
 const copiesMsMax = 45_000;
 const leaderMsMax = 15_000;
 const takeBackMsMax = 45_000;
@@ -105,14 +104,6 @@ async function secureCopies(scene: Scene, leader: FlockNode, victim: string): Pr
   return raised;
 }
 
-async function settleVoters({ stage }: Scene, leader: FlockNode): Promise<void> {
-  await until('voters without a failed node', votersMsMax, async () => {
-    const voters = await votersOf(leader);
-    const living = new Set(stage.flock.living().map(({ name }) => name));
-    return voters?.every((name) => living.has(name)) ? true : null;
-  });
-}
-
 const otherLeader = (scene: Scene, not: string): Promise<Leader> =>
   until(
     `a leader other than ${not}`,
@@ -128,7 +119,7 @@ const otherLeader = (scene: Scene, not: string): Promise<Leader> =>
 export async function killLeader(scene: Scene, victim: Leader): Promise<Killed> {
   const { flock } = scene.stage;
   const old = flock.node(victim.name);
-  await settleVoters(scene, old);
+  await settleVoters(scene.stage.flock, old);
   const raised = await secureCopies(scene, old, victim.name);
   const killing = flock.kill(victim.name);
   const [killedMs, ackMs, [leader, actingAtMs]] = await Promise.all([
@@ -200,7 +191,7 @@ export async function repairAfterLoss(scene: Scene, victim: string, leaderName: 
   const leader = flock.node(leaderName);
   const cids = [...scene.pins.map(({ cid }) => cid), ...(await addSpares(leader))];
   const stay = stayers(scene, victim);
-  await settleVoters(scene, leader);
+  await settleVoters(flock, leader);
   // Every pin at its minimum, and a copy of each on a node that stays.
   const enough = (pin: PinReport): boolean => pin.verified >= pin.min && copiesOn(pin, stay) > 0;
   const before = await waitForPins(() => leader, cids, copiesMsMax, enough);

@@ -6,7 +6,7 @@
 import type { Role } from '../wire/member.ts';
 import { createFlock, type Flock } from './demo-flock.ts';
 import { preparePlace } from './demo-place.ts';
-import { actingLeader, allThere, type Leader, until } from './demo-watch.ts';
+import { actingLeader, allThere, type Leader, settleVoters, until } from './demo-watch.ts';
 import { ExitError } from './exit-code.ts';
 import type { Io } from './io.ts';
 import { clean } from './table.ts';
@@ -100,6 +100,7 @@ export async function onStage<T>(
     say(`${leader.name} leads after ${Math.round(electionMs)} ms`);
     const allSeen = () => allThere(flock, flock.node(leader.name));
     await until('all five agents in the cluster', membersMsMax, allSeen);
+    await settleVoters(flock, flock.node(leader.name));
     const untilInterrupted = (): Promise<string> => {
       staysUp = true;
       return interrupted;

@@ -8,6 +8,10 @@ import { AgentError } from '../base/error.ts';
 import type { Flock, FlockNode } from './demo-flock.ts';
 import { ExitError } from './exit-code.ts';
 
+/** Two masters and two workers make three voters: then one may be lost. */
+const votersWanted = 3;
+const votersMsMax = 30_000;
+
 export interface Leader {
   readonly name: string;
   readonly role: string;
@@ -65,6 +69,16 @@ export const pageOf = (node: FlockNode): Promise<Page | null> =>
 export async function votersOf(leader: FlockNode): Promise<string[] | null> {
   const page = await pageOf(leader);
   return page ? page.election.voters.map(({ name }) => name) : null;
+}
+
+/** Waits until one node may be lost: three voters, all of them running. */
+export async function settleVoters(flock: Flock, leader: FlockNode): Promise<void> {
+  await until('three voters, none of them a failed node', votersMsMax, async () => {
+    const voters = await votersOf(leader);
+    const living = new Set(flock.living().map(({ name }) => name));
+    if (voters === null || voters.length < votersWanted) return null;
+    return voters.every((name) => living.has(name)) ? true : null;
+  });
 }
 
 /** Whether the leader sees every node of the flock alive. */
