@@ -48,11 +48,7 @@ export function createCatalogReaders(options: ReadersOptions): CatalogReaders {
   const end = (reader: Reader) => {
     if (reader.timer !== null) clearTimeout(reader.timer);
     readers = readers.filter((other) => other !== reader);
-    // A thread that fails while it closes is gone all the same.
-    const gone = reader.thread.close().then(
-      () => undefined,
-      () => undefined,
-    );
+    const gone = reader.thread.end();
     ending.add(gone);
     void gone.finally(() => ending.delete(gone));
   };
@@ -127,7 +123,7 @@ export function createCatalogReaders(options: ReadersOptions): CatalogReaders {
       const stopped = new AgentError('stopped', 'the catalog is closed');
       for (const { reject } of waiting.splice(0)) reject(stopped);
       for (const reader of readers.filter((one) => !one.busy)) end(reader);
-      const busy = readers.map((reader) => reader.thread.close());
+      const busy = readers.map((reader) => reader.thread.end());
       await Promise.allSettled([...busy, ...ending]);
     },
   };

@@ -5,7 +5,7 @@
  * taken the installation too, so a crash leaves a catalog that fits its log, the old or the new.
  */
 import { rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { assert } from '../base/assert.ts';
 import type { LogIndex } from '../base/brand.ts';
@@ -132,9 +132,7 @@ async function startWriter(path: string): Promise<{ writer: CatalogThread; appli
     const { appliedIndex } = (await writer.ask({ type: 'open' })) as Opened;
     return { writer, applied: appliedIndex };
   } catch (thrown) {
-    await writer.close().catch((second: unknown) => {
-      throw new AggregateError([thrown, second], `${basename(path)} can't be opened or closed`);
-    });
+    await writer.end();
     throw thrown;
   }
 }
@@ -172,7 +170,7 @@ async function openNamed(
   try {
     checkAgainstLog(path(), applied, log);
   } catch (thrown) {
-    await writer.close();
+    await writer.end();
     throw thrown;
   }
   const readers = createCatalogReaders({

@@ -27,8 +27,10 @@ export interface CatalogThread {
   pending(): number;
   /** Why the thread is gone, or null while it lives. */
   failure(): AgentError | null;
-  /** Lets the thread finish what it was asked, then ends it. */
+  /** Lets the thread finish what it was asked and close its database, then ends it. */
   close(): Promise<void>;
+  /** Ends the thread wherever it is; what was asked is refused. */
+  end(): Promise<void>;
 }
 
 /** Source and bundle name the worker's file differently. */
@@ -37,8 +39,9 @@ function workerUrl(): URL {
   return new URL(name, import.meta.url);
 }
 
-export function startCatalogThread(input: WorkerInput): CatalogThread {
-  const worker = new Worker(workerUrl(), {
+/** Starts a thread; it opens its database when it is asked to. */
+export function startCatalogThread(input: WorkerInput, url: URL = workerUrl()): CatalogThread {
+  const worker = new Worker(url, {
     workerData: input,
     resourceLimits,
     name: `catalog-${input.role}`,
@@ -47,7 +50,7 @@ export function startCatalogThread(input: WorkerInput): CatalogThread {
   let nextId = 1;
   let gone: AgentError | null = null;
 
-  const end = (error: AgentError) => {
+  const refuseAll = (error: AgentError) => {
     gone ??= error;
     for (const { reject } of pending.values()) reject(gone);
     pending.clear();
@@ -60,12 +63,14 @@ export function startCatalogThread(input: WorkerInput): CatalogThread {
   });
   worker.on('error', (cause: unknown) => {
     const text = cause instanceof Error ? cause.message : String(cause);
-    end(
+    refuseAll(
       new AgentError('internal', `the catalog's ${input.role} thread failed: ${text}`, { cause }),
     );
   });
   worker.on('exit', (code) => {
-    end(new AgentError('internal', `the catalog's ${input.role} thread ended with code ${code}`));
+    refuseAll(
+      new AgentError('internal', `the catalog's ${input.role} thread ended with code ${code}`),
+    );
   });
 
   const ask = (request: Request, transfer: readonly ArrayBuffer[] = []) => {
@@ -87,7 +92,11 @@ export function startCatalogThread(input: WorkerInput): CatalogThread {
     failure: () => gone,
     close: async () => {
       if (gone === null) await ask({ type: 'close' });
-      gone ??= new AgentError('stopped', 'the catalog is closed');
+      refuseAll(new AgentError('stopped', 'the catalog is closed'));
+      await worker.terminate();
+    },
+    end: async () => {
+      refuseAll(new AgentError('stopped', 'the catalog was closed'));
       await worker.terminate();
     },
   };
