@@ -77,7 +77,7 @@ export function createConsensus(options: ConsensusOptions): Consensus {
     learning: createLearning(),
     desk: createDesk(options.prng),
     readDesk: createReadDesk(options.prng),
-    challenge: createChallenge(options.timing.takeoverCooldownMs),
+    challenge: createChallenge(options),
   });
   resetElectionTimer(core);
   if (options.bootstrap && core.log.lastIndex === 0) bootstrap(core);

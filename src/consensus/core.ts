@@ -33,6 +33,8 @@ export interface Election {
   firstVetoMs: Ms | null;
   /** When this node last sent a pre-vote. */
   preVoteSentMs: Ms;
+  /** The leader that this leaderless episode began without; null: none was known. */
+  lostLeader: PeerId | null;
   /** After its own resignation a node does not lead until then. */
   pausedUntilMs: Ms;
   /** A restarted node vetoes nobody until a leader has committed. */
@@ -124,6 +126,7 @@ export function createCore(
       round: 0,
       firstVetoMs: null,
       preVoteSentMs: Number.NEGATIVE_INFINITY,
+      lostLeader: null,
       pausedUntilMs: 0,
       mayVeto: false,
       suffix: null,

@@ -45,6 +45,8 @@ export function setState(
   reason: string,
 ): void {
   if (core.state === state && core.leader === leader) return;
+  if (core.leader && !leader && core.leader !== core.id) core.election.lostLeader = core.leader;
+  if (leader) core.election.lostLeader = null;
   core.state = state;
   core.leader = leader;
   core.out.facts.push({ type: 'state-changed', state, term: core.hard.term, leader, reason });
@@ -256,17 +258,17 @@ function onLost(core: Core, campaign: Campaign): void {
     core.election.campaign = null;
     return;
   }
-  if (codes.has('voted')) scheduleRetry(core, (1 + placeOf(core, null)) * pauseMs(core));
-  else if (codes.has('promise') || codes.has('leader')) repeatWhileGone(core);
+  if (codes.has('voted')) {
+    scheduleRetry(core, (1 + placeOf(core, core.election.lostLeader)) * pauseMs(core));
+  } else if (codes.has('promise') || codes.has('leader')) repeatWhileGone(core);
 }
 
 /** A refusal by promise is asked again as long as the old leader's link stays gone. */
 function repeatWhileGone(core: Core): void {
   const { monoMs } = core.now;
-  const open = core.promises.list.some(
-    (item) => item.leader && core.links.get(item.leader)?.open && item.untilMs > monoMs,
-  );
-  if (!open) scheduleRetry(core, 2 * pauseMs(core));
+  const { lostLeader } = core.election;
+  if (lostLeader && isGone(core.links, lostLeader, core.rttMs, monoMs))
+    scheduleRetry(core, 2 * pauseMs(core));
 }
 
 /** A vetoer's own pre-vote arrived: its veto holds for as long as the budget lasts. */

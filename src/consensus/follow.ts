@@ -80,6 +80,8 @@ function replyToHeartbeat(core: Core, to: PeerId, round: number): void {
 export function advanceCommit(core: Core, index: LogIndex): void {
   if (index <= core.commit) return;
   core.commit = index;
+  // What is committed is in the log of every later leader.
+  core.matched = Math.max(core.matched, index);
 }
 
 export function onAppend(core: Core, from: PeerId, message: Append): void {

@@ -130,8 +130,11 @@ export function settleOrigin(
   if (origin.from === null) {
     const pending = core.desk.pending.get(origin.id);
     if (!pending) return;
-    if (outcome.type === 'refused') settleRefused(core, pending, outcome.code, outcome.detail);
-    else settle(core, pending, outcome);
+    if (outcome.type === 'refused') {
+      // What is refused here after it was taken left nothing behind.
+      pending.attempts -= 1;
+      settleRefused(core, pending, outcome.code, outcome.detail);
+    } else settle(core, pending, outcome);
     return;
   }
   core.lead?.remote.get(origin.from)?.delete(origin.id);

@@ -24,7 +24,12 @@ export function becomeLeader(core: Core, actAfterMs: Ms, byTransfer: boolean): v
   const nowMs = core.now.monoMs;
   const byTakeover = byTransfer && core.challenge.won;
   const cooldownMs = cooldownAtStart(core);
-  const opening = encodeCbor({ leader: core.id, byTakeover, cooldownMs });
+  const opening = encodeCbor({
+    leader: core.id,
+    byTakeover,
+    takeoverEver: byTakeover || core.challenge.lastTakeoverMs !== null,
+    cooldownMs,
+  });
   const lead: Lead = {
     sinceMs: nowMs,
     termStart: core.log.lastIndex + 1,
@@ -194,6 +199,14 @@ export function advanceAsLeader(core: Core, lead: Lead): void {
   onOwnCommit(core, lead);
 }
 
+/** One sample a heartbeat; older than an election timeout only the newest matters. */
+function noteCommitAt(core: Core, lead: Lead): void {
+  const nowMs = core.now.monoMs;
+  lead.commits.push({ atMs: nowMs, index: core.commit });
+  const oldMs = nowMs - core.options.timing.electionMsMax;
+  while (lead.commits[1] && lead.commits[1].atMs <= oldMs) lead.commits.shift();
+}
+
 /** Everything that is due by time while leading. */
 export function tickLead(core: Core): void {
   const { lead } = core;
@@ -204,8 +217,7 @@ export function tickLead(core: Core): void {
     chooseDirect(core, lead);
     beat(core, lead);
     lead.dirty = true;
-    lead.commits.push({ atMs: nowMs, index: core.commit });
-    if (lead.commits.length > 64) lead.commits.shift();
+    noteCommitAt(core, lead);
     driveChanges(core, lead);
   }
   const heardMs = reached(core.log.configuration, (peer) =>

@@ -20,8 +20,9 @@ interface Parked {
 }
 
 export interface Learning {
-  /** The leader pushes entries to this node; when it last said so. */
-  direct: boolean;
+  /** The leader pushes entries to this node, or says that it does not; null: nothing heard. */
+  direct: boolean | null;
+  /** When it last did or said so. */
   directMs: Ms;
   commitHeard: LogIndex;
   source: PeerId | null;
@@ -40,7 +41,7 @@ const parkHeartbeats = 5;
 
 export function createLearning(): Learning {
   return {
-    direct: false,
+    direct: null,
     directMs: Number.NEGATIVE_INFINITY,
     commitHeard: 0,
     source: null,
@@ -51,9 +52,17 @@ export function createLearning(): Learning {
   };
 }
 
-/** Voters wait for the leader; everybody else pulls unless the leader pushes. */
+/**
+ * Voters wait for the leader; everybody else pulls unless the leader pushes. Who believes to be a
+ * voter and hears that nothing will be pushed has missed the end of its vote, and pulls, too.
+ */
+function mayPull(core: Core): boolean {
+  if (core.lead || core.broken) return false;
+  return core.state === 'learner' || (core.leader !== null && core.learning.direct === false);
+}
+
 function pulls(core: Core): boolean {
-  if (core.lead || core.state !== 'learner' || core.broken) return false;
+  if (!mayPull(core)) return false;
   const { direct, directMs } = core.learning;
   const { electionMsMin } = core.options.timing;
   return !direct || core.now.monoMs - directMs > electionMsMin;
@@ -63,7 +72,7 @@ export function learningWakeMs(core: Core): Ms {
   const { learning } = core;
   let wake = Number.POSITIVE_INFINITY;
   for (const { untilMs } of learning.parked.values()) wake = Math.min(wake, untilMs);
-  if (core.lead || core.state !== 'learner' || core.broken) return wake;
+  if (!mayPull(core)) return wake;
   const { electionMsMin } = core.options.timing;
   const pullMs = learning.direct ? learning.directMs + electionMsMin + 1 : learning.nextMs;
   return Math.min(wake, pullMs > core.now.monoMs ? pullMs : learning.nextMs);

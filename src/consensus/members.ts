@@ -199,6 +199,8 @@ function setVoters(
   if (unfit !== undefined) return { code: 'bad-request', detail: `${unfit} may not vote` };
   if (!wanted.includes(core.id))
     return { code: 'conflict', detail: 'the leader stays a voter: hand the lead over first' };
+  const witnesses = members.filter((m) => m.role === 'witness' && wanted.includes(m.peerId));
+  if (witnesses.length > 1) return { code: 'conflict', detail: 'at most one witness votes' };
   const { voters: current } = core.log.configuration;
   const near = wanted.every(
     (peer) => current.includes(peer) || candidateOf(core, lead, peer).ready,

@@ -9,6 +9,7 @@ import { decode as decodeCbor } from 'cborg';
 import type { Ms, PeerId } from '../base/brand.ts';
 import type { Release, Takeover, TakeoverReply } from '../wire/consensus-message.ts';
 import type { Entry } from '../wire/entry.ts';
+import type { ConsensusOptions } from './api.ts';
 import {
   type Core,
   cannotLead,
@@ -42,8 +43,8 @@ export interface Challenge {
   ended: EndedHandover | null;
 }
 
-export function createChallenge(cooldownMs: Ms): Challenge {
-  return {
+export function createChallenge(options: ConsensusOptions): Challenge {
+  const challenge: Challenge = {
     steadySinceMs: null,
     askedMs: Number.NEGATIVE_INFINITY,
     won: false,
@@ -51,9 +52,23 @@ export function createChallenge(cooldownMs: Ms): Challenge {
     currentSinceMs: 0,
     byTakeover: false,
     lastTakeoverMs: null,
-    cooldownMs,
+    cooldownMs: options.timing.takeoverCooldownMs,
     ended: null,
   };
+  recall(challenge, options);
+  return challenge;
+}
+
+/**
+ * After a restart the log tells whether a take-over ever happened, but not when: it counts as just
+ * now, and so does a history that was cut away.
+ */
+function recall(challenge: Challenge, options: ConsensusOptions): void {
+  const { entries, snapshot } = options.restored;
+  const nowMs = options.now.monoMs;
+  const opening = entries.findLast((entry) => entry.kind === 'empty' && entry.data.length > 0);
+  if (opening) readOpening(challenge, opening, nowMs);
+  else if (snapshot) challenge.lastTakeoverMs = nowMs;
 }
 
 /** A new leader (or this node) is known. */
@@ -98,14 +113,19 @@ export function noteLeadEnded(core: Core, lead: Lead): void {
 
 /** An opening entry is committed: all nodes learn how this lead began and the cool-down. */
 export function noteOpening(core: Core, entry: Entry): void {
-  if (entry.kind !== 'empty' || entry.data.length === 0) return;
+  if (entry.kind === 'empty' && entry.data.length > 0)
+    readOpening(core.challenge, entry, core.now.monoMs);
+}
+
+function readOpening(challenge: Challenge, entry: Entry, nowMs: Ms): void {
   const opening: unknown = decodeCbor(entry.data);
   if (opening === null || typeof opening !== 'object') return;
-  const { challenge } = core;
   if ('cooldownMs' in opening && typeof opening.cooldownMs === 'number')
     challenge.cooldownMs = opening.cooldownMs;
   challenge.byTakeover = 'byTakeover' in opening && opening.byTakeover === true;
-  if (challenge.byTakeover) challenge.lastTakeoverMs = core.now.monoMs;
+  const ever = 'takeoverEver' in opening && opening.takeoverEver === true;
+  if (challenge.byTakeover || (ever && challenge.lastTakeoverMs === null))
+    challenge.lastTakeoverMs = nowMs;
 }
 
 /** The challenger's side, at every tick and heartbeat. */

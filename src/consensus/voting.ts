@@ -13,16 +13,13 @@ import { becomeFollower, noteFollowed, startPreVote } from './election.ts';
 import { leaseValid } from './lease.ts';
 import { isGone } from './links.ts';
 
-/** A consent releases promises for the pre-vote, a transfer for the real one. */
-const releaseIn = (message: PreVote | Vote): Release | null =>
-  message.type === 'vote' ? message.transfer : message.consent;
-
 /** Rights and bonds, which come before any question of term or log. */
 function bound(
   core: Core,
   from: PeerId,
   shown: Certificate | null,
   release: Release | null,
+  kind: 'pre-vote' | 'vote',
 ): VoteCode | null {
   if (core.broken === 'corrupt') return 'corrupt';
   if (core.broken || !core.options.certificate.votes) return 'not-a-voter';
@@ -30,7 +27,11 @@ function bound(
   if (!candidate?.votes || !candidate.leads) return 'not-a-candidate';
   const { monoMs } = core.now;
   const own = release && release.leader === core.id && release.term === core.hard.term;
-  if (core.lead && !own && leaseValid(core, core.now)) return 'leader';
+  if (core.lead && leaseValid(core, core.now)) {
+    // A consent goes to whoever asked for it, the vote only to the target of our own transfer;
+    // by then the lease is dropped anyhow.
+    if (!own || kind === 'vote') return 'leader';
+  }
   for (const promise of core.promises.running(from, release, monoMs)) {
     if (!promise.leader) return 'promise';
     if (!isGone(core.links, promise.leader, core.rttMs, monoMs)) return 'promise';
@@ -93,7 +94,7 @@ function judgePreVote(
   message: PreVote,
   shown: Certificate | null,
 ): VoteCode {
-  const refused = bound(core, from, shown, message.consent);
+  const refused = bound(core, from, shown, message.consent, 'pre-vote');
   if (refused) return refused;
   if (message.term < core.hard.term) return 'stale-term';
   if (message.term === core.hard.term && core.hard.vote !== from)
@@ -106,7 +107,7 @@ function judgePreVote(
 
 export function onVote(core: Core, from: PeerId, message: Vote, shown: Certificate | null): void {
   const promiseMs = core.promises.remainingMs(from, message.transfer, core.now.monoMs);
-  const refused = bound(core, from, shown, releaseIn(message));
+  const refused = bound(core, from, shown, message.transfer, 'vote');
   if (refused) {
     reply(core, from, message, { code: refused, promiseMs });
     return;
