@@ -95,7 +95,7 @@ export function createLinks(deps: LinksDeps): Links {
     setRtt(peer, rttMs) {
       const state = states.get(peer);
       if (!state) return;
-      // A busy event loop lengthens a sample, nothing shortens it: downwards at once, upwards slowly.
+      // A busy event loop lengthens a sample and nothing shortens one: quickly down, slowly up.
       const last = state.rttMs ?? rttMs;
       state.rttMs = rttMs < last ? rttMs : last + (rttMs - last) / 5;
     },
