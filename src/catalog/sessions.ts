@@ -105,13 +105,12 @@ export function createSessions(tables: Tables, limits: CatalogLimits): Sessions 
     turn: (id, seq, index) => {
       const session = find(id, index);
       if (session === null) return { type: 'expired', detail: 'the session is not known' };
-      if (seq <= session.row.seq_max) {
-        const kept = results.get(id, seq % window);
-        if (kept?.seq === seq) return { type: 'repeated', result: kept.result };
-        if (seq <= session.row.seq_max - window)
-          return { type: 'expired', detail: `sequence ${seq} is out of the session's window` };
-      }
-      return { type: 'run' };
+      const highest = session.row.seq_max;
+      if (seq > highest) return { type: 'run' };
+      if (seq <= highest - window)
+        return { type: 'expired', detail: `sequence ${seq} is out of the session's window` };
+      const kept = results.get(id, seq % window);
+      return kept?.seq === seq ? { type: 'repeated', result: kept.result } : { type: 'run' };
     },
     keep: (id, seq, index, result) => {
       const session = find(id, index);
