@@ -46,7 +46,7 @@ interface Page {
     readonly failed: number;
     readonly bytesStored: number;
     readonly bytesFree: number;
-  };
+  } | null;
 }
 
 const membersTable = (members: readonly MemberRow[], leader: string | null): string =>
@@ -79,13 +79,13 @@ function statusText(page: Page): string {
       `${voters}; quorum ${election.quorum}, may lose ${election.failureTolerance} of them`,
     ],
     ['log', `committed ${log.commitIndex}, applied here ${log.appliedIndex}`],
-    [
-      'pins',
-      `${replication.pins}, under-replicated ${replication.underReplicated}, ` +
-        `fetching ${replication.fetching}, failed ${replication.failed}`,
-    ],
-    ['store', `${sizeOf(replication.bytesStored)}, free ${sizeOf(replication.bytesFree)}`],
   ];
+  if (replication) {
+    const { pins, underReplicated, fetching, failed, bytesStored, bytesFree } = replication;
+    const short = `under-replicated ${underReplicated}`;
+    lines.push(['pins', `${pins}, ${short}, fetching ${fetching}, failed ${failed}`]);
+    lines.push(['store', `${sizeOf(bytesStored)}, free ${sizeOf(bytesFree)}`]);
+  }
   const told = lines.map(([name, text]) => `${name.padEnd(9)} ${text}\n`).join('');
   return `${told}\n${membersTable(page.members, election.leader?.name ?? null)}`;
 }
