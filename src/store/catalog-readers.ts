@@ -1,6 +1,6 @@
 /**
- * The reader threads: started when they are needed, one more when all are busy, and the surplus
- * ends after a while without work, so that an idle agent stays small. A thread that died is
+ * The reader threads: started when they are needed, one more when all are busy, and ended after a
+ * while without work, so that an idle agent stays small (a thread costs some 20 MB). A thread that died is
  * replaced by the next question; the question it died of is refused.
  */
 import type { Ms } from '../base/brand.ts';
@@ -21,7 +21,7 @@ export interface CatalogReaders {
 export interface ReadersOptions {
   readonly path: string;
   readonly readersMax: number;
-  /** A reader beyond the first ends after this long without work. */
+  /** A reader ends after this long without work. */
   readonly idleMs: Ms;
 }
 
@@ -56,7 +56,7 @@ export function createCatalogReaders(options: ReadersOptions): CatalogReaders {
   const free = (reader: Reader) => {
     reader.busy = false;
     if (reader.path !== path || reader.thread.failure() !== null || closed) end(reader);
-    else if (readers.length > 1) {
+    else {
       reader.timer = setTimeout(() => end(reader), options.idleMs);
       reader.timer.unref();
     }

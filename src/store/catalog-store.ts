@@ -27,7 +27,7 @@ export interface CatalogStoreOptions {
   readonly log: Pick<LogStore, 'startIndex' | 'lastIndex'>;
   /** @default 2 */
   readonly readersMax?: number;
-  /** A reader beyond the first ends after this long without work. @default 30 s */
+  /** A reader ends after this long without work. @default 30 s */
   readonly readerIdleMs?: number;
 }
 

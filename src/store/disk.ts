@@ -4,7 +4,7 @@
  * the store never assumes it.
  */
 import { constants, promises as fs } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { AgentError } from '../base/error.ts';
 
 export interface DiskFile {
@@ -84,7 +84,12 @@ export function createDisk(): Disk {
     list: (dir) => fs.readdir(dir),
     makeDir: async (dir) => {
       const made = await fs.mkdir(dir, { recursive: true, mode: 0o700 });
-      if (made !== undefined) await syncFolder(dirname(made));
+      // The name of every new folder is durable, and that of `dir` in any case.
+      const top = dirname(made ?? dir);
+      for (let parent = dirname(resolve(dir)); ; parent = dirname(parent)) {
+        await syncFolder(parent);
+        if (parent === resolve(top) || parent === dirname(parent)) break;
+      }
     },
     rename: (from, to) => fs.rename(from, to),
     link: (from, to) => unless('EEXIST', false, () => fs.link(from, to).then(() => true)),

@@ -173,13 +173,24 @@ async function openLocked(
   notes.push(...hard.notes, ...start.notes, ...log.notes);
   const { tornBytes, tornEntries } = log;
   const hardStateMended = hard.notes.length > 0;
+  let restored = { hardState: stored.hardState, snapshot: log.snapshot, entries: log.entries };
   return {
     report: { tornBytes, tornEntries, hardStateMended, notes },
-    restored: { hardState: stored.hardState, snapshot: log.snapshot, entries: log.entries },
+    get restored() {
+      return restored;
+    },
     ...writer,
+    compact: async (to) => {
+      await writer.compact(to);
+      // What the log has forgotten must not stay in memory for the life of the process.
+      restored = { ...restored, entries: restored.entries.filter(({ index }) => index > to.index) };
+    },
     close: async () => {
-      await writer.close();
-      await lock.release();
+      try {
+        await writer.close();
+      } finally {
+        await lock.release();
+      }
     },
   };
 }

@@ -223,10 +223,10 @@ export async function openLogWriter(deps: WriterDeps, from: WriterStart): Promis
   const close = async () => {
     while (draining !== null) await draining;
     failure ??= new AgentError('stopped', 'the log is closed');
-    await mark.close();
-    await file.close();
-    await hardState.close();
-    await start.close();
+    // All of them, even when the disk fails; the first failure is the caller's to know.
+    const closing = [mark.close(), file.close(), hardState.close(), start.close()];
+    const failures = (await Promise.allSettled(closing)).filter((one) => one.status === 'rejected');
+    if (failures[0] !== undefined) throw diskError(failures[0].reason, `closing the log in ${dir}`);
   };
 
   return {
