@@ -70,7 +70,7 @@ function replyToHeartbeat(core: Core, to: PeerId, round: number): void {
     ...header(core),
     round,
     match: core.broken ? 0 : Math.min(core.matched, core.log.durable),
-    lastIndex: core.log.lastIndex,
+    received: core.broken ? 0 : core.matched,
     applied: core.applied,
     cannotLead: cannotLead(core) ?? (isHealthy(core) ? null : 'unhealthy'),
     stalled: stalledMs(core) > core.options.timing.electionMsMin,

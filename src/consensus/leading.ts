@@ -120,6 +120,9 @@ export function onHeartbeatReply(core: Core, from: PeerId, message: HeartbeatRep
   if (!sent || message.round > lead.round) return;
   const rttMs = nowMs - sent.monoMs;
   progress.rttMs = progress.rttMs === null ? rttMs : progress.rttMs * 0.8 + rttMs * 0.2;
+  // A peer that restarted no longer knows that it matches: an empty append tells it again.
+  if (message.round >= progress.ackedRound && message.match < progress.match)
+    progress.sentCommit = 0;
   progress.ackedRound = Math.max(progress.ackedRound, message.round);
   progress.lastAckMs = nowMs;
   progress.cannotLead = message.cannotLead;
@@ -127,7 +130,7 @@ export function onHeartbeatReply(core: Core, from: PeerId, message: HeartbeatRep
   progress.applied = message.applied;
   acknowledge(core, lead, progress, message.match);
   noteSteady(core, progress);
-  onLost(core, lead, progress, message.lastIndex);
+  onLost(core, lead, progress, message.received);
   core.rttMs = slowestVoterMs(core, lead);
   resolveReads(core, lead);
   driveHandover(core, lead);

@@ -136,12 +136,12 @@ export function onSnapshotSent(core: Core, to: PeerId, ok: boolean): void {
   progress.waitingSinceMs = core.now.monoMs - snapshotMsMax + pause;
 }
 
-/** A heartbeat answer that shows a shorter log than was sent: something was lost on the way. */
-export function onLost(core: Core, lead: Lead, progress: Progress, lastIndex: LogIndex): void {
+/** A heartbeat answer that shows less than was sent: an append or the peer's memory was lost. */
+export function onLost(core: Core, lead: Lead, progress: Progress, received: LogIndex): void {
   const oldest = progress.inflight[0];
   lead.dirty = true;
   if (progress.mode !== 'replicate' || !oldest) return;
   const patience = Math.max(core.options.timing.heartbeatMs, 3 * (progress.rttMs ?? 0));
-  if (core.now.monoMs - oldest.sentMs < patience || lastIndex >= oldest.end) return;
+  if (core.now.monoMs - oldest.sentMs < patience || received >= oldest.end) return;
   toProbe(progress, progress.match + 1);
 }

@@ -147,8 +147,8 @@ export function driveChallenge(core: Core): void {
     return;
   }
   challenge.steadySinceMs ??= nowMs;
-  if (nowMs - challenge.steadySinceMs < holdMs) return;
-  if (nowMs - challenge.askedMs < 5 * heartbeatMs) return;
+  if (nowMs < challenge.steadySinceMs + holdMs) return;
+  if (nowMs < challenge.askedMs + 5 * heartbeatMs) return;
   challenge.askedMs = nowMs;
   send(core, leader, { type: 'takeover', ...header(core), phase: 'ask' });
 }

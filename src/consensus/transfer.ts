@@ -80,7 +80,7 @@ export function driveHandover(core: Core, lead: Lead): void {
   if (!handover) return;
   const nowMs = core.now.monoMs;
   if (handover.sentMs !== null) {
-    if (nowMs - handover.sentMs < core.options.timing.electionMsMin) return;
+    if (nowMs < handover.sentMs + core.options.timing.electionMsMin) return;
     core.election.pausedUntilMs = nowMs + core.options.timing.electionMsMax;
     stepDown(core, 'transfer-failed');
     return;
@@ -95,7 +95,7 @@ export function driveHandover(core: Core, lead: Lead): void {
     send(core, handover.to, { type: 'timeout-now', ...header(core) });
     return;
   }
-  if (nowMs - handover.startedMs < transferMsMax) return;
+  if (nowMs < handover.startedMs + transferMsMax) return;
   lead.handover = null;
   const detail = `${handover.to} did not catch up within ${transferMsMax} ms`;
   for (const origin of handover.waiting)

@@ -99,7 +99,8 @@ export interface HeartbeatReply extends Header {
   readonly round: number;
   /** Durable here and known to equal the leader's log. */
   readonly match: LogIndex;
-  readonly lastIndex: LogIndex;
+  /** Received and known to equal the leader's log, durable or not. */
+  readonly received: LogIndex;
   readonly applied: LogIndex;
   /** Why the sender can't lead, or null. */
   readonly cannotLead: string | null;

@@ -75,7 +75,7 @@ const replication = [
     ...head,
     round: id,
     match: index,
-    lastIndex: index,
+    received: index,
     applied: index,
     cannotLead: text.nullable(),
     stalled: z.boolean(),
