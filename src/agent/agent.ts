@@ -18,6 +18,7 @@ import { createFactSink } from './fact-sink.ts';
 import { createMetrics } from './metrics.ts';
 import { createNodeStarter, type Node } from './node.ts';
 import { createNodeView, type NodeView } from './node-view.ts';
+import { createReplication, type Replication } from './replication/replication.ts';
 import { createResources } from './resources.ts';
 import { createSystemClock } from './system-clock.ts';
 import { version } from './version.ts';
@@ -57,6 +58,8 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   let stopping: Promise<void> | null = null;
   let sayTimer: NodeJS.Timeout | null = null;
   let eventStore: EventStore | null = null;
+  let replication: Replication | null = null;
+  let contentStarting: Promise<void> = Promise.resolve();
   let fatal = false;
 
   const onFailure = (text: string, thrown: unknown): void => {
@@ -102,7 +105,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     statusUrl: () => statusUrl,
     event: (type, data) => events.append(type, data),
     onFact: createFactSink({ clock, metrics, events, propose: proposeAside }),
-    onApplied: () => undefined,
+    onApplied: () => replication?.onApplied(),
     onFailure,
     onFatal,
   });
@@ -111,6 +114,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   function say(): void {
     if (node === null) return;
     const { name, role, zone } = node.certificate();
+    const provider = replication?.provider() ?? null;
     const body = encodeGossip('members', {
       type: 'member',
       name,
@@ -118,9 +122,9 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       zone,
       addresses: node.mesh.addresses().slice(0, 16),
       statusUrl,
-      content: null,
+      content: provider && { peerId: provider.peerId, addresses: [...provider.addresses] },
       version,
-      incarnation: startedAtMs,
+      incarnation: node.mesh.incarnation,
     });
     node.mesh
       .publish('members', body)
@@ -140,11 +144,12 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       clock,
       startedAtMs,
       startedMonoMs: clock.now().monoMs,
-      incarnation: startedAtMs,
+      incarnation: started.mesh.incarnation,
       statusUrl: () => statusUrl,
       resources: createResources(folder.path),
-      replication: () => null,
+      replication: () => replication?.summary() ?? null,
     });
+    replication = startContent(started);
     say();
     sayTimer = setInterval(say, sayAgainMs);
     events.append('started', { name: config.nodeId, role: config.role, version });
@@ -158,6 +163,10 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       await node.runtime
         .transfer(null, handOverTimeoutMs)
         .catch((error: unknown) => onFailure('the lead was not handed over', error));
+    await contentStarting;
+    await replication
+      ?.stop()
+      .catch((error: unknown) => onFailure('content did not stop cleanly', error));
     await starter.stop();
     await eventStore?.close();
     metrics.stop();
@@ -170,17 +179,38 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     return certificate.peerId;
   };
 
-  const notBuilt = (): never => {
-    throw new AgentError('not-built', 'content is not there yet');
+  /** Content starts beside everything else, so that neither joining nor electing waits for it. */
+  function startContent(started: Node): Replication {
+    const made = createReplication({
+      node: started,
+      config,
+      clock,
+      metrics,
+      contentDir: folder.contentDir,
+      incarnation: started.mesh.incarnation,
+      event: (type, data) => events.append(type, data),
+      onProvider: () => say(),
+      onFailure,
+    });
+    contentStarting = made
+      .start()
+      .catch((error: unknown) => onFailure('content did not start', error));
+    return made;
+  }
+
+  const content = (): Replication => {
+    running();
+    if (replication === null) throw new AgentError('unavailable', 'content is not there yet');
+    return replication;
   };
 
   return {
-    add: notBuilt,
-    cat: notBuilt,
-    ls: notBuilt,
-    pin: notBuilt,
-    pins: notBuilt,
-    tasks: () => [],
+    add: async (entries, how) => content().add(entries, how),
+    cat: (cid, path) => content().cat(cid, path),
+    ls: async (cid, path) => content().ls(cid, path),
+    pin: async (cid) => content().pin(cid),
+    pins: async (after, limit) => content().pins(after, limit),
+    tasks: () => replication?.tasks() ?? [],
     token: folder.token,
     role: config.role,
     start,

@@ -30,6 +30,7 @@ export interface EventLoopDeps {
   readonly onOrder: (ref: number, answer: { execute: boolean; fence: number }) => void;
   readonly onSnapshotWanted: (want: Ready['sendSnapshots'][number]) => void;
   readonly onApplied: (index: LogIndex) => void;
+  readonly onStoreFailed: (detail: string) => void;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -70,7 +71,10 @@ export function createEventLoop(deps: EventLoopDeps): EventLoop {
     post({ type: 'applied', index, results });
     deps.onApplied(index);
   });
-  storage.onFailed((detail) => post({ type: 'store-failed', detail }));
+  storage.onFailed((detail) => {
+    post({ type: 'store-failed', detail });
+    deps.onStoreFailed(detail);
+  });
 
   function stop(): void {
     running = false;

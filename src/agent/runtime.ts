@@ -155,6 +155,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     onOrder: (ref, answer) => waiting.orders.settle(ref, answer),
     onSnapshotWanted: (want) => snapshots.send(want),
     onApplied: deps.onApplied,
+    onStoreFailed: (detail) => deps.onFailure('the store failed', new Error(detail)),
     onFatal: deps.onFatal,
   });
   const compaction = createCompaction({

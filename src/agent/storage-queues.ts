@@ -90,6 +90,7 @@ export function createStorageQueues(deps: StorageDeps): StorageQueues {
       try {
         await writeBatch(batch);
         for (const job of batch) persisted(job.id, job.append.at(-1)?.index ?? null);
+        startApply();
       } catch (error) {
         fail('the log could not be written', error);
       }
@@ -98,9 +99,21 @@ export function createStorageQueues(deps: StorageDeps): StorageQueues {
     persisting = null;
   }
 
+  /** The next entries that are durable in the own log; the catalog never gets ahead of it. */
+  function nextEntries(): Entry[] {
+    const durable = log.lastIndex();
+    const beyond = entries.findIndex((entry) => entry.index > durable);
+    return entries.splice(0, Math.min(applyEntriesMax, beyond < 0 ? entries.length : beyond));
+  }
+
+  /** Not before there is something to do: a run that never waits would end before it is noted. */
+  function startApply(): void {
+    const next = entries[0];
+    if (next !== undefined && next.index <= log.lastIndex()) applying ??= runApply();
+  }
+
   async function runApply(): Promise<void> {
-    while (entries.length > 0 && failed === null) {
-      const batch = entries.splice(0, applyEntriesMax);
+    for (let batch = nextEntries(); batch.length > 0 && failed === null; batch = nextEntries()) {
       try {
         const results = await catalog.apply(batch);
         applied(batch.at(-1)?.index ?? 0, results);
@@ -120,7 +133,7 @@ export function createStorageQueues(deps: StorageDeps): StorageQueues {
     apply: (more) => {
       if (failed !== null) return;
       for (const entry of more) entries.push(entry);
-      applying ??= runApply();
+      startApply();
     },
     compact: (meta) => {
       if (failed !== null || compacting !== null) return;
