@@ -8,8 +8,11 @@ import type { Stream } from '@libp2p/interface';
 import type { PeerId } from '../base/brand.ts';
 import { AgentError, asAgentError } from '../base/error.ts';
 import { createFrameDecoder, decodeCall, encodeCall, encodeFrames } from '../wire/frame.ts';
+import { createPace } from './pace.ts';
 
-const chunkBytesMax = 64 * 1024;
+const chunkBytesMax = 32 * 1024;
+/** In flight at most, whatever the line allows. */
+const flightBytesMax = 256 * 1024;
 /** Bytes held for a slow taker before the sender is told to pause. */
 const heldBytesMax = 256 * 1024;
 const headerBytesMax = 1024 * 1024;
@@ -25,15 +28,34 @@ export async function sendBytes(
 ): Promise<void> {
   if (header.length > headerBytesMax)
     throw new AgentError('too-large', `stream header of ${header.length} bytes`);
-  const verdict = readVerdict(stream);
+  const pace = createPace({ chunkBytes: chunkBytesMax, bytesMax: flightBytesMax });
+  let wake = (): void => undefined;
+  const verdict = readVerdict(stream, () => {
+    pace.acknowledged(performance.now());
+    wake();
+  });
+  /** Waits for an acknowledgement; the verdict wakes too, by failing the whole. */
+  const acknowledged = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(stalled()), stallMs);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  const pump = async (): Promise<void> => {
+    for await (const bytes of source)
+      for (let at = 0; at < bytes.length; at += chunkBytesMax) {
+        while (!pace.ready() && stream.writeStatus === 'writable') await acknowledged();
+        const chunk = bytes.subarray(at, at + chunkBytesMax);
+        pace.sent(chunk.length, performance.now());
+        await write(stream, chunk);
+      }
+    await write(stream, new Uint8Array(0));
+  };
+  stream.addEventListener('close', () => wake());
   try {
     await write(stream, encodeCall({ type: 'request', id: 0, name, body: header }));
-    const pump = async (): Promise<void> => {
-      for await (const bytes of source)
-        for (let at = 0; at < bytes.length; at += chunkBytesMax)
-          await write(stream, bytes.subarray(at, at + chunkBytesMax));
-      await write(stream, new Uint8Array(0));
-    };
     // A refusal ends the sending early; the source is closed by the failing write.
     await Promise.race([pump(), verdict.then(() => undefined)]);
     await verdict;
@@ -44,6 +66,10 @@ export async function sendBytes(
     verdict.catch(() => undefined);
     throw error;
   }
+}
+
+function stalled(): AgentError {
+  return new AgentError('timeout', `the peer took no byte for ${stallMs} ms`);
 }
 
 async function write(stream: Stream, frame: Uint8Array): Promise<void> {
@@ -64,7 +90,7 @@ function drained(stream: Stream): Promise<void> {
       resolve();
     };
     const timer = setTimeout(() => {
-      reject(new AgentError('timeout', `the peer took no byte for ${stallMs} ms`));
+      reject(stalled());
       done();
     }, stallMs);
     stream.addEventListener('drain', done);
@@ -72,14 +98,16 @@ function drained(stream: Stream): Promise<void> {
   });
 }
 
-function readVerdict(stream: Stream): Promise<void> {
+/** Settles with the taker's verdict; chunk by chunk before that, `onTaken`. */
+function readVerdict(stream: Stream, onTaken: () => void): Promise<void> {
   const decoder = createFrameDecoder(8192);
   return new Promise((resolve, reject) => {
     stream.addEventListener('message', ({ data }) => {
       try {
         for (const frame of decoder.push(data.subarray())) {
           const call = decodeCall(frame);
-          if (call.type === 'failure') reject(new AgentError(call.code, call.detail));
+          if (call.type === 'pong') onTaken();
+          else if (call.type === 'failure') reject(new AgentError(call.code, call.detail));
           else resolve();
         }
       } catch (thrown) {
@@ -115,7 +143,10 @@ export async function takeBytes(
     const head = first === null ? null : decodeCall(first);
     if (head?.type !== 'request')
       throw new AgentError('bad-request', 'a byte stream begins with its name and header');
-    await onStream(from, head.name, head.body, bytesOf(frames));
+    const progress = { whole: false };
+    await onStream(from, head.name, head.body, bytesOf(stream, frames, progress));
+    if (!progress.whole)
+      throw new AgentError('unavailable', 'the taker stopped before the end of the stream');
     stream.send(encodeFrames([encodeCall({ type: 'answer', id: 0, body: new Uint8Array(0) })]));
     await stream.close({ signal: AbortSignal.timeout(stallMs) });
   } catch (thrown) {
@@ -135,12 +166,22 @@ function refuse(stream: Stream, error: AgentError): void {
   }
 }
 
-async function* bytesOf(frames: FrameSource): AsyncGenerator<Uint8Array> {
-  for (;;) {
+/** The chunks; each is acknowledged when the taker comes back for the next. */
+async function* bytesOf(
+  stream: Stream,
+  frames: FrameSource,
+  progress: { whole: boolean },
+): AsyncGenerator<Uint8Array> {
+  for (let taken = 1; ; taken++) {
     const frame = await frames.next();
     if (frame === null) throw new AgentError('unavailable', 'the byte stream ended early');
-    if (frame.length === 0) return;
+    if (frame.length === 0) {
+      progress.whole = true;
+      return;
+    }
     yield frame;
+    if (stream.writeStatus === 'writable')
+      stream.send(encodeFrames([encodeCall({ type: 'pong', id: taken >>> 0 })]));
   }
 }
 

@@ -1,13 +1,13 @@
 /** Peers that die: real processes, killed with SIGKILL, also while bytes are on their way. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { encodeGossip } from '../../../src/wire/gossip.ts';
 import { createFlock, type Flock, type Node, peerOf, until } from './flock.ts';
 
-const program = join(import.meta.dirname, 'peer-process.ts');
+const program = fileURLToPath(new URL('./peer-process.ts', import.meta.url));
 
 let flock: Flock;
 const children: ChildProcess[] = [];

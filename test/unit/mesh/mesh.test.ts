@@ -143,6 +143,22 @@ describe('byte streams', () => {
     await until(() => ended);
   });
 
+  test('left early by the taker are no success at the sender', async () => {
+    const a = await flock.node();
+    const b = await flock.node({
+      onStream: async (_from, _name, _header, source) => {
+        for await (const _ of source) break;
+      },
+    });
+    await acquaint([a, b]);
+    async function* source() {
+      for (let i = 0; i < 100; i++) yield Buffer.alloc(64 * 1024);
+    }
+    await expect(
+      a.mesh.sendStream(b.mesh.peerId, 'snapshot', bytes(''), source()),
+    ).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
   test('that break off are an error at the taker, never a short success', async () => {
     let outcome = 'none';
     const a = await flock.node();
