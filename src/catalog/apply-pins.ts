@@ -2,7 +2,9 @@
  * Pins and their allocations. Copies are deleted only because of an entry applied here, so the
  * rules that protect the last copy stand here and not only in the planner:
  * an allocation changes by compare-and-set on its own version, and peers leave it only if the entry
- * names enough verified copies that stay. A removed pin leaves a tombstone: absence alone is no
+ * names enough verified copies that stay. What an allocation relied on is kept until the next one:
+ * a node outside the allocation may drop its copy only while that names enough others (a node that
+ * has just added content holds the only copy and is not allocated yet). A removed pin leaves a tombstone: absence alone is no
  * proof for a node that it may delete.
  */
 import type { CommandResult, SimpleCommand } from '../wire/command.ts';
@@ -36,6 +38,7 @@ export function applyPinPut(context: ApplyContext, command: Of<'pin.put'>): Comm
     peers: old?.peers ?? '[]',
     copies: old?.copies ?? 0,
     allocation_version: old?.allocation_version ?? 0,
+    relies_on: old?.relies_on ?? '[]',
     allocation_term: old?.allocation_term ?? 0,
     allocation_reason: old?.allocation_reason ?? '',
   };
@@ -86,6 +89,7 @@ export function applyAllocation(
     peers: JSON.stringify(peers),
     copies: peers.length,
     allocation_version: index,
+    relies_on: JSON.stringify([...new Set(command.reliesOn)].sort()),
     allocation_term: command.term,
     allocation_reason: command.reason,
   };
@@ -106,15 +110,14 @@ function allocationProblem(
     const role = decodeMember(context.tables.members.get(peer))?.role;
     if (role === 'leecher' || role === 'witness') return `a ${role} holds no copies (${peer})`;
   }
-  const removed = before.filter((peer) => !peers.includes(peer));
-  if (removed.length === 0) return null;
   const relied = new Set(reliesOn);
   for (const peer of relied) {
     if (!before.includes(peer)) return `relies on ${peer}, which holds no copy by this allocation`;
     if (!peers.includes(peer)) return `relies on ${peer}, which it removes`;
   }
+  const removed = before.filter((peer) => !peers.includes(peer));
   const needed = Math.max(1, old.copies_min);
-  if (relied.size >= needed) return null;
+  if (removed.length === 0 || relied.size >= needed) return null;
   return `removes ${removed.length} copies but relies on ${relied.size}; it needs ${needed}`;
 }
 

@@ -23,6 +23,8 @@ export interface PinRecord {
     readonly peers: readonly PeerId[];
     /** 0: never allocated. */
     readonly version: LogIndex;
+    /** Verified copies, all allocated, that the last change of the allocation relied on. */
+    readonly reliesOn: readonly PeerId[];
     readonly term: number;
     readonly reason: string;
   };
@@ -32,6 +34,15 @@ export interface Tombstone {
   readonly cid: CidText;
   readonly removedIndex: LogIndex;
   readonly removedAtMs: Ms;
+}
+
+/**
+ * Whether this committed state lets a node drop a copy that it holds: it is not allocated to it,
+ * and the entry that last set the allocation relied on at least `min` verified copies elsewhere.
+ */
+export function mayDrop(pin: PinRecord, peer: PeerId): boolean {
+  const { peers, reliesOn } = pin.allocation;
+  return !peers.includes(peer) && reliesOn.length >= Math.max(1, pin.min);
 }
 
 const cid = z.string().min(1).max(128);
@@ -55,6 +66,7 @@ function pinRecord(raw: Record<string, unknown>): PinRecord {
     allocation: {
       peers: JSON.parse(row.peers) as PeerId[],
       version: row.allocation_version,
+      reliesOn: JSON.parse(row.relies_on) as PeerId[],
       term: row.allocation_term,
       reason: row.allocation_reason,
     },

@@ -33,6 +33,8 @@ export type PinRow = {
   copies: number;
   /** Index of the entry that last changed the allocation; 0: none yet. */
   allocation_version: number;
+  /** JSON list: the verified copies that the last change of the allocation relied on. */
+  relies_on: string;
   allocation_term: number;
   allocation_reason: string;
 };
@@ -83,7 +85,7 @@ export const specs = {
     columns: [
       ...['cid', 'name', 'bytes', 'blocks', 'copies_min', 'copies_max', 'labels', 'expires_at_ms'],
       ...['version', 'created_index', 'created_at_ms', 'peers', 'copies', 'allocation_version'],
-      ...['allocation_term', 'allocation_reason'],
+      ...['relies_on', 'allocation_term', 'allocation_reason'],
     ],
   },
   tombstones: {
@@ -123,7 +125,7 @@ CREATE TABLE pins (cid TEXT PRIMARY KEY, name TEXT NOT NULL, bytes INTEGER, bloc
   copies_min INTEGER NOT NULL, copies_max INTEGER NOT NULL, labels TEXT NOT NULL,
   expires_at_ms REAL, version INTEGER NOT NULL, created_index INTEGER NOT NULL,
   created_at_ms REAL NOT NULL, peers TEXT NOT NULL, copies INTEGER NOT NULL,
-  allocation_version INTEGER NOT NULL, allocation_term INTEGER NOT NULL,
+  allocation_version INTEGER NOT NULL, relies_on TEXT NOT NULL, allocation_term INTEGER NOT NULL,
   allocation_reason TEXT NOT NULL) WITHOUT ROWID, STRICT;
 CREATE INDEX pins_below_min ON pins (cid) WHERE copies < copies_min;
 CREATE INDEX pins_below_max ON pins (cid) WHERE copies < copies_max;

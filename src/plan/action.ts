@@ -73,6 +73,16 @@ export type Action =
       readonly reason: { readonly code: 'above-max'; readonly max: number };
     }
   | {
+      /** The allocation stays; copies outside of it may go, since these are verified. */
+      readonly type: 'release';
+      readonly cid: CidText;
+      readonly peers: readonly PeerId[];
+      readonly strays: readonly PeerId[];
+      readonly reliesOn: readonly PeerId[];
+      readonly expectedVersion: LogIndex;
+      readonly reason: { readonly code: 'held-outside-allocation' };
+    }
+  | {
       readonly type: 'expire';
       readonly cid: CidText;
       /** Version of the pin's policy. */
@@ -106,12 +116,13 @@ export function commandOf(action: Action, term: Term): SimpleCommand | null {
     case 'allocate':
     case 'reallocate':
     case 'trim':
+    case 'release':
       return {
         type: 'allocation.set',
         cid: action.cid,
         peers: [...action.peers],
         expectedVersion: action.expectedVersion,
-        reliesOn: action.type === 'trim' ? [...action.reliesOn] : [],
+        reliesOn: 'reliesOn' in action ? [...action.reliesOn] : [],
         term,
         reason: action.reason.code,
       };

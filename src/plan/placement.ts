@@ -39,6 +39,8 @@ export interface PlacementRequest {
   readonly holders: ReadonlySet<PeerId>;
   /** Holders whose copy is failing: named apart from those that hold it well. */
   readonly failing: ReadonlySet<PeerId>;
+  /** Hold the blocks without being allocated: taken first, nothing has to be copied. */
+  readonly strays: ReadonlySet<PeerId>;
   /** Zones of the copies that stand. */
   readonly zones: readonly string[];
   /** Bytes given to a peer earlier in this round. */
@@ -57,7 +59,7 @@ function exclusionOf(request: PlacementRequest, node: NodeView): Exclusion | nul
   if (request.holders.has(peer)) return { peer, code: 'holds-already' };
   if (node.state !== 'alive') return { peer, code: node.state };
   if (node.draining) return { peer, code: 'draining' };
-  if (node.bytesFree === null) return null;
+  if (node.bytesFree === null || request.strays.has(peer)) return null;
   const bytesFree = node.bytesFree - node.bytesQueued - (request.bytesPlanned.get(peer) ?? 0);
   if (bytesFree >= request.bytes) return null;
   return { peer, code: 'no-room', bytesFree, bytesNeeded: request.bytes };
@@ -78,14 +80,19 @@ export function placeCopies(request: PlacementRequest): Placement {
     else candidates.push({ node, score: scoreOf(request.cid, node) });
   }
   candidates.sort((a, b) => b.score - a.score || (a.node.peer < b.node.peer ? -1 : 1));
+  const stray = (candidate: { node: NodeView } | undefined): boolean =>
+    candidate !== undefined && request.strays.has(candidate.node.peer);
   const inZone = new Map<string, number>();
   for (const zone of request.zones) inZone.set(zone, (inZone.get(zone) ?? 0) + 1);
   const crowd = (zone: string): number => inZone.get(zone) ?? 0;
   const chosen: PeerId[] = [];
   while (chosen.length < request.count && candidates.length > 0) {
     let best = 0;
-    for (const [at, candidate] of candidates.entries())
-      if (crowd(candidate.node.zone) < crowd(candidates[best]?.node.zone ?? '')) best = at;
+    for (const [at, candidate] of candidates.entries()) {
+      const known = stray(candidates[best]);
+      const emptier = crowd(candidate.node.zone) < crowd(candidates[best]?.node.zone ?? '');
+      if (stray(candidate) === known ? emptier : !known) best = at;
+    }
     const [winner] = candidates.splice(best, 1);
     if (winner === undefined) break;
     chosen.push(winner.node.peer);

@@ -19,7 +19,7 @@ import {
 import { hasCandidate, type PlacementRequest, placeCopies } from './placement.ts';
 import { createSample } from './sample.ts';
 import { type Standing, standingOf } from './standing.ts';
-import { planTrim } from './trim.ts';
+import { planRelease, planTrim } from './trim.ts';
 
 export interface PlanInput {
   readonly nodes: readonly NodeView[];
@@ -113,6 +113,7 @@ export function createPlanRound(input: PlanInput): PlanRound {
     failing: new Set(
       standing.copies.filter(({ report }) => report?.state === 'failed').map(({ peer }) => peer),
     ),
+    strays: new Set(standing.strays),
     zones: standing.counted.map((peer) => nodes.get(peer)?.zone ?? ''),
     bytesPlanned,
   });
@@ -121,7 +122,10 @@ export function createPlanRound(input: PlanInput): PlanRound {
     const { chosen, excluded } = placeCopies(request(standing, count, bytes));
     if (chosen.length < count && shortfalls.length < rules.actionsMax)
       shortfalls.push({ cid: standing.pin.cid, wanted: count, found: chosen.length, excluded });
-    for (const peer of chosen) bytesPlanned.set(peer, (bytesPlanned.get(peer) ?? 0) + bytes);
+    for (const peer of chosen) {
+      if (standing.strays.includes(peer)) continue;
+      bytesPlanned.set(peer, (bytesPlanned.get(peer) ?? 0) + bytes);
+    }
     return chosen;
   };
 
@@ -151,8 +155,8 @@ export function createPlanRound(input: PlanInput): PlanRound {
       return;
     }
     if (wish !== null) place(standing, wish.count, bytes); // names why nobody can take it
-    const trim = planTrim(standing);
-    if (trim !== null) act(trim);
+    const drop = planTrim(standing) ?? planRelease(standing);
+    if (drop !== null) act(drop);
   };
 
   return {
@@ -169,8 +173,9 @@ export function createPlanRound(input: PlanInput): PlanRound {
         }
         const added = place(wish.standing, wish.count, wish.bytes);
         if (added.length === 0) continue;
-        spent += added.length * wish.bytes;
-        act(reallocation(wish, added));
+        const action = reallocation(wish, added);
+        spent += action.bytes;
+        act(action);
       }
       actions.push(...hints.hurry.items(), ...hints.challenge.items());
       return { actions, shortfalls, repairBytes: spent, repairsDeferred, totals };
@@ -217,14 +222,17 @@ function allocation(pin: PinRecord, peers: readonly PeerId[]): Action {
   };
 }
 
-function reallocation(wish: Wish, added: readonly PeerId[]): Action {
-  const { pin, counted, lost } = wish.standing;
+function reallocation(
+  wish: Wish,
+  added: readonly PeerId[],
+): Extract<Action, { type: 'reallocate' }> {
+  const { pin, counted, lost, strays } = wish.standing;
   return {
     type: 'reallocate',
     cid: pin.cid,
     peers: [...pin.allocation.peers, ...added],
     added,
-    bytes: added.length * wish.bytes,
+    bytes: added.filter((peer) => !strays.includes(peer)).length * wish.bytes,
     expectedVersion: pin.allocation.version,
     reason: { code: wish.code, standing: counted.length, wanted: wish.count, lost },
   };

@@ -23,6 +23,8 @@ export interface Standing {
   /** Verified and promised ones. */
   readonly counted: readonly PeerId[];
   readonly lost: readonly LostCopy[];
+  /** Storing members that report the pin whole without being allocated. */
+  readonly strays: readonly PeerId[];
 }
 
 function lostCode(
@@ -58,9 +60,18 @@ export function standingOf(
     const worth = code !== null ? 'lost' : proved ? 'verified' : 'promised';
     return { peer, node, report, worth } as const;
   });
+  const strays = input.reports
+    .filter(({ peer, state }) => {
+      const role = input.nodes.get(peer)?.role;
+      const stores = role === 'master' || role === 'worker';
+      return state === 'pinned' && stores && !pin.allocation.peers.includes(peer);
+    })
+    .map(({ peer }) => peer)
+    .sort();
   return {
     pin,
     copies,
+    strays,
     lost,
     verified: copies.filter(({ worth }) => worth === 'verified').map(({ peer }) => peer),
     counted: copies.filter(({ worth }) => worth !== 'lost').map(({ peer }) => peer),

@@ -8,6 +8,26 @@ import type { Action } from './action.ts';
 import { scoreOf } from './placement.ts';
 import type { Standing } from './standing.ts';
 
+/**
+ * Copies outside the allocation (the node that added the content, or one that was trimmed while it
+ * was away) may go once enough others are verified; asked once, until the allocation changes.
+ */
+export function planRelease(standing: Standing): Extract<Action, { type: 'release' }> | null {
+  const { pin, strays, verified } = standing;
+  const needed = Math.max(1, pin.min);
+  if (strays.length === 0 || verified.length < needed) return null;
+  if (pin.allocation.reliesOn.length >= needed) return null;
+  return {
+    type: 'release',
+    cid: pin.cid,
+    peers: pin.allocation.peers,
+    strays,
+    reliesOn: verified,
+    expectedVersion: pin.allocation.version,
+    reason: { code: 'held-outside-allocation' },
+  };
+}
+
 type Copy = Standing['copies'][number];
 
 /** Lower goes first: strangers, the gone, the draining or failing, the unproved, the proved. */

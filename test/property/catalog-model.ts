@@ -83,7 +83,7 @@ export function createModel(window: number) {
         const removes = pin.peers.some((peer) => !command.peers.includes(peer));
         const relied = new Set(command.reliesOn);
         const stay = [...relied].every((p) => pin.peers.includes(p) && command.peers.includes(p));
-        if (removes && (!stay || relied.size < pin.min)) return no('bad-request');
+        if (!stay || (removes && relied.size < pin.min)) return no('bad-request');
         const peers = [...new Set(command.peers)].sort();
         state.pins.set(command.cid, { ...pin, peers, allocationVersion: at });
         return ok(at);

@@ -46,7 +46,7 @@ function simpleCommand(prng: Prng, index: number): SimpleCommand {
         : { type: 'ballot.put', ballot: { term: prng.int(1000) } };
     default: {
       const some = (): string[] => prng.shuffle(peers).slice(0, prng.int(5));
-      const rest = { reliesOn: some(), term: 1, reason: 'x' };
+      const rest = { reliesOn: prng.chance(0.5) ? [] : some(), term: 1, reason: 'x' };
       const expected = prng.chance(0.5) ? 0 : recent();
       return { type: 'allocation.set', cid, peers: some(), expectedVersion: expected, ...rest };
     }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { mayDrop, type PinRecord } from '../../../src/catalog/query-pins.ts';
 import type { Certificate } from '../../../src/wire/member.ts';
 import { ask } from './ask.ts';
 import { allocate, cidOf, createBench, pin } from './log-writer.ts';
@@ -90,6 +91,25 @@ describe('allocations', () => {
     expect(run(allocate(c1, ['p1', 'p2'], 3, ['p1', 'p2']))).toMatchObject({ ok: true });
     expect(ask(db, 'allocations.forPeer', { peer: 'p3' })).toMatchObject({ pins: [] });
     expect(ask(db, 'allocations.forPeer', { peer: 'p2' })).toMatchObject({ pins: [{ cid: c1 }] });
+  });
+
+  test('only what the last allocation relied on lets a node outside of it drop its copy', () => {
+    const { db, run } = createBench();
+    const mayDropNow = (peer: string) =>
+      mayDrop(ask(db, 'pins.get', { cid: c1 }) as PinRecord, peer);
+    run(pin(c1));
+    expect(mayDropNow('adder')).toBe(false);
+    run(allocate(c1, held, 0));
+    expect(mayDropNow('adder')).toBe(false);
+    expect(run(allocate(c1, held, 3, ['p4']))).toMatchObject({ code: 'bad-request' });
+    run(allocate(c1, held, 3, ['p1', 'p2']));
+    expect(mayDropNow('adder')).toBe(true);
+    expect(mayDropNow('p3')).toBe(false);
+    run(pin(c1, 3, 3)); // more copies are wanted now than were relied on
+    expect(mayDropNow('adder')).toBe(false);
+    run(pin(c1, 2, 3));
+    run(allocate(c1, [...held, 'p4'], 5));
+    expect(mayDropNow('adder')).toBe(false);
   });
 
   test('a leecher or witness is never allocated anything', () => {

@@ -218,7 +218,7 @@ test('many pins: a page and the totals cost the page', () => {
     WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 199999)
     SELECT printf('bafkrei%08d', i), '', 1, 1, 2, 3, '{}', NULL, 1, 1, 0,
       CASE WHEN i % 1000 = 0 THEN '["p1"]' ELSE '["p1","p2","p3"]' END,
-      CASE WHEN i % 1000 = 0 THEN 1 ELSE 3 END, 1, 1, '' FROM n`);
+      CASE WHEN i % 1000 = 0 THEN 1 ELSE 3 END, 1, '[]', 1, '' FROM n`);
   const started = performance.now();
   for (let i = 0; i < 100; i++) {
     ask(db, 'pins.list', { after: `bafkrei${String(i * 1999).padStart(8, '0')}`, limit: 100 });

@@ -40,7 +40,7 @@ export function pin(cid: string, peers: string[], extra: Partial<PinRecord> = {}
     version: 5,
     createdIndex: 5,
     createdAtMs: 0,
-    allocation: { peers, version: peers.length === 0 ? 0 : 7, term: 1, reason: '' },
+    allocation: { peers, version: peers.length === 0 ? 0 : 7, reliesOn: [], term: 1, reason: '' },
     ...extra,
   };
 }

@@ -10,6 +10,7 @@ const place = (cid: string, among: ReturnType<typeof nodes>, count = 3) =>
     nodes: among,
     holders: new Set(),
     failing: new Set(),
+    strays: new Set(),
     zones: [],
     bytesPlanned: new Map(),
   }).chosen;

@@ -277,3 +277,69 @@ describe('the rest', () => {
     });
   });
 });
+
+describe('copies outside the allocation', () => {
+  const holds = (peer: string, ...allocated: string[]) => [
+    copy(peer, { verifiedForMs: null }),
+    ...allocated.map((one) => copy(one)),
+  ];
+
+  test('whoever added the content is allocated first: nothing has to be copied to it', () => {
+    for (let i = 0; i < 20; i++) {
+      const full = [...nodes(4), node('adder', { bytesFree: 0, zone: 'far' })];
+      const plan = planOf({
+        pins: [pin(`c${i}`, [])],
+        nodes: full,
+        copiesOf: () => holds('adder'),
+      });
+      const [action] = changes(plan);
+      expect(action?.type === 'allocate' && action.peers).toContain('adder');
+    }
+  });
+
+  test('a repair takes the copy that is there and costs no bytes', () => {
+    const pins = [pin('c1', ['node-0', 'node-1'], { max: 2 })];
+    const plan = planOf({
+      pins,
+      nodes: [gone('node-0', grace), ...nodes(5).slice(1)],
+      copiesOf: () => holds('node-4', 'node-1'),
+    });
+    expect(changes(plan)).toMatchObject([{ type: 'reallocate', added: ['node-4'], bytes: 0 }]);
+  });
+
+  test('it is released once min others are verified, and only once', () => {
+    const placed = pin('c1', ['node-0', 'node-1', 'node-2']);
+    const reports = (verified: number) => () => [
+      copy('node-4', { verifiedForMs: null }),
+      ...placed.allocation.peers.map((peer, i) =>
+        copy(peer, { verifiedForMs: i < verified ? 5 : null }),
+      ),
+    ];
+    expect(changes(planOf({ pins: [placed], copiesOf: reports(1) }))).toEqual([]);
+    const [action] = changes(planOf({ pins: [placed], copiesOf: reports(2) }));
+    expect(action).toMatchObject({
+      type: 'release',
+      strays: ['node-4'],
+      reliesOn: ['node-0', 'node-1'],
+    });
+    expect(action && commandOf(action, 3)).toMatchObject({
+      type: 'allocation.set',
+      peers: placed.allocation.peers,
+      reliesOn: ['node-0', 'node-1'],
+    });
+    const asked = { ...placed.allocation, reliesOn: ['node-0', 'node-1'] };
+    const again = { ...placed, allocation: asked };
+    expect(changes(planOf({ pins: [again], copiesOf: reports(2) }))).toEqual([]);
+  });
+
+  test('copies of leechers and strangers are no concern of the plan', () => {
+    const placed = pin('c1', ['node-0', 'node-1', 'node-2']);
+    const copiesOf = () => [
+      copy('reader'),
+      copy('stranger'),
+      ...placed.allocation.peers.map((peer) => copy(peer)),
+    ];
+    const all = [...nodes(3), node('reader', { role: 'leecher' })];
+    expect(changes(planOf({ pins: [placed], nodes: all, copiesOf }))).toEqual([]);
+  });
+});
