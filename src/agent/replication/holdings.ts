@@ -3,11 +3,11 @@
  * away. Level-triggered: each round starts from the catalog and the engine as they are.
  *
  * A copy is forgotten only because of a committed entry: the pin's removal (its tombstone), or an
- * allocation that doesn't name this node; and for the latter only after the leader has said, too,
- * that the pin has its verified copies elsewhere. Absence proves nothing.
+ * allocation that doesn't name this node and names the verified copies it relied on; and for the
+ * latter only while the leader says, too, that they are there. Absence proves nothing.
  */
 import type { CidText, PeerId } from '../../base/brand.ts';
-import type { PinRecord } from '../../catalog/query-pins.ts';
+import { mayDrop, type PinRecord } from '../../catalog/query-pins.ts';
 import type { ContentEngine } from '../../content/api.ts';
 import { createRounds } from './rounds.ts';
 
@@ -69,8 +69,7 @@ export function createHoldings(deps: HoldingsDeps): Holdings {
       const tombstone = await deps.query('tombstones.get', { cid });
       return tombstone === null ? null : 'removed';
     }
-    const elsewhere = pin.allocation.version > 0 && !pin.allocation.peers.includes(self);
-    return elsewhere && released.has(cid) ? 'allocated-elsewhere' : null;
+    return mayDrop(pin, self) && released.has(cid) ? 'allocated-elsewhere' : null;
   }
 
   async function reconcile(): Promise<void> {

@@ -8,7 +8,7 @@ afterEach(async () => {
   await running?.stop();
 });
 
-function pin(cid: string, peers: readonly string[], version = 7): PinRecord {
+function pin(cid: string, peers: readonly string[], reliesOn: readonly string[] = []): PinRecord {
   return {
     cid,
     name: cid,
@@ -21,7 +21,13 @@ function pin(cid: string, peers: readonly string[], version = 7): PinRecord {
     version: 5,
     createdIndex: 5,
     createdAtMs: 0,
-    allocation: { peers, version, term: 1, reason: 'new-pin' },
+    allocation: {
+      peers,
+      version: peers.length === 0 ? 0 : 7,
+      term: 1,
+      reason: 'new-pin',
+      reliesOn,
+    },
   };
 }
 
@@ -96,17 +102,18 @@ test('absence alone forgets nothing', async () => {
   expect(engine.statuses.has('a')).toBe(true);
 });
 
-test('a surplus copy waits for allocation and for the word of the leader', async () => {
-  const catalog = { pins: [pin('a', [], 0)], tombstones: [] };
+test('a surplus copy waits for an allocation that names what it relies on', async () => {
+  const catalog = { pins: [pin('a', [])], tombstones: [] };
   const { engine, holdings, forgotten, afterRounds } = setUp(catalog);
   engine.set('a', 'pinned');
   holdings.start();
   await afterRounds(2);
   expect(forgotten).toEqual([]);
   catalog.pins = [pin('a', ['b', 'c'])];
+  holdings.release(['a']);
   await afterRounds(2);
   expect(forgotten).toEqual([]);
-  holdings.release(['a']);
+  catalog.pins = [pin('a', ['b', 'c'], ['b', 'c'])];
   await afterRounds(2);
   expect(forgotten).toEqual(['a allocated-elsewhere']);
 });
