@@ -39,7 +39,7 @@ async function replicate(stage: Stage, parts: Awaited<ReturnType<typeof partsOf>
     told: {
       files: pins.reduce((sum, { tree }) => sum + tree.files, 0),
       bytes: pins.reduce((sum, { tree }) => sum + tree.bytes, 0),
-      seconds: rounded(performance.now() - acceptedMs) / 1000,
+      seconds: Math.round(performance.now() - acceptedMs) / 1000,
       minReplicas: Math.min(...verified),
       verified: reports.every((pin) => pin.verified >= copies.min),
     },
