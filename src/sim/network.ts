@@ -40,6 +40,8 @@ export interface Network<P> {
   setSlow(node: number, delayMs: Ms): void;
   /** Closes a healthy connection on both sides; it will be redialled. */
   reset(a: number, b: number): void;
+  /** Opens every connection at once, whatever is cut. */
+  connectAll(): void;
   /** A process came up and begins to dial everybody. */
   started(node: number): void;
   /** A process ended (`announced`), or its machine lost power and says nothing. */
@@ -53,6 +55,8 @@ export interface NetworkDeps<P> {
   readonly prng: Prng;
   readonly ends: NetworkEnds<P>;
   readonly nodes: number;
+  /** Whether a connection over a cut path is given up after a while. */
+  readonly keepAlive: boolean;
 }
 
 /** Gap between redials of one pair: at once, then a little later, then capped. */
@@ -258,7 +262,7 @@ export function createNetwork<P>(deps: NetworkDeps<P>): Network<P> {
     setCut: (from, to, cut) => {
       if (cuts[at(from, to)] === cut) return;
       cuts[at(from, to)] = cut;
-      if (cut) watchCut(from, to);
+      if (cut && deps.keepAlive) watchCut(from, to);
     },
     isCut: (from, to) => cuts[at(from, to)] === true,
     healAll: () => {
@@ -271,6 +275,9 @@ export function createNetwork<P>(deps: NetworkDeps<P>): Network<P> {
     reset: (a, b) => {
       close(a, b);
       queue.in(delay(a), () => close(b, a));
+    },
+    connectAll: () => {
+      for (let a = 0; a < nodes; a++) for (let b = a + 1; b < nodes; b++) establish(a, b);
     },
     started: (node) => {
       for (let peer = 0; peer < nodes; peer++) if (peer !== node) dialLater(node, peer);

@@ -85,3 +85,32 @@ export function createNodeCatalog(): NodeCatalog {
     close: () => db.close(),
   };
 }
+
+/** A catalog that only counts: for runs that are about elections alone. */
+export function createBlankCatalog(): NodeCatalog {
+  let applied: LogIndex = 0;
+  let saved: LogIndex = 0;
+  const empty = new Uint8Array(0);
+  return {
+    appliedIndex: () => applied,
+    checkpointIndex: () => saved,
+    apply: (entries) => {
+      applied = entries.at(-1)?.index ?? applied;
+      return entries.map(({ index }) => ({ index, result: empty }));
+    },
+    digest: () => '',
+    dump: () => ({ index: applied, chunks: [], bytes: 0 }),
+    checkpoint: () => {
+      saved = applied;
+    },
+    install: (next) => {
+      applied = next.index;
+      saved = next.index;
+    },
+    losePower: () => {
+      applied = saved;
+    },
+    versionOf: () => 0,
+    close: () => undefined,
+  };
+}

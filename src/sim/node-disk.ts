@@ -34,6 +34,8 @@ export interface NodeDisk {
   /** While stuck nothing completes. */
   setStuck(stuck: boolean): void;
   isStuck(): boolean;
+  /** Puts this on the disk, as if it had been written before. */
+  preset(stored: Stored): void;
   /** What would be found now, as of the last completed fsync. */
   durable(): Stored;
   durableLastIndex(): LogIndex;
@@ -140,6 +142,9 @@ export function createNodeDisk(deps: { queue: EventQueue; prng: Prng }): NodeDis
       else start();
     },
     isStuck: () => stuck,
+    preset: (given) => {
+      Object.assign(stored, { ...given, entries: [...given.entries] });
+    },
     durable: () => stored,
     durableLastIndex: () => (stored.snapshot?.index ?? 0) + stored.entries.length,
     crash: () => {

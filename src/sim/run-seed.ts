@@ -35,6 +35,8 @@ export interface SeedOptions {
   readonly keepTrace?: boolean;
   /** Only these kinds of trouble. */
   readonly faults?: readonly string[];
+  /** How long the cluster may take to come to rest. */
+  readonly restMs?: Ms;
 }
 
 const formationMsMax: Ms = 60_000;
@@ -150,12 +152,12 @@ function burn(world: World, plan: SeedPlan, roster: Roster, faults: Faults, clie
   return strikes;
 }
 
-function rest(world: World, faults: Faults, clients: Client[]): void {
+function rest(world: World, faults: Faults, clients: Client[], limitMs: Ms): void {
   faults.stopAll();
   for (const client of clients) client.finish();
   const calm = (): boolean =>
     clients.every((client) => client.idle()) && explainUnrest(world, null) === null;
-  if (runWhile(world, restMsMax, () => !calm())) return;
+  if (runWhile(world, limitMs, () => !calm())) return;
   const waiting = clients.filter((client) => !client.idle()).length;
   throw unrest(world, `${waiting} clients wait; ${explainUnrest(world, null)}`);
 }
@@ -184,7 +186,7 @@ export function runSeed(seed: number, options: SeedOptions = {}): SeedReport {
     form(world, plan, roster);
     world.network.setWeather(plan.weather);
     episodes = burn(world, plan, roster, faults, clients);
-    rest(world, faults, clients);
+    rest(world, faults, clients, options.restMs ?? restMsMax);
   } catch (thrown) {
     failure = asSimFailure(thrown, queue.nowMs());
   }

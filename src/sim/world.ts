@@ -21,7 +21,7 @@ import { SimFailure } from './failure.ts';
 import { createLeadershipChecks, type LeadershipChecks } from './leadership-checks.ts';
 import { createLogChecks, type Fail, type LogChecks } from './log-checks.ts';
 import { createNetwork, type Network } from './network.ts';
-import { createNodeCatalog, type Dump } from './node-catalog.ts';
+import { createBlankCatalog, createNodeCatalog, type Dump } from './node-catalog.ts';
 import { clockRateErrorMax, createNodeClock } from './node-clock.ts';
 import { createNodeDisk } from './node-disk.ts';
 import { createSimNode, type SimNode } from './sim-node.ts';
@@ -48,6 +48,10 @@ export interface WorldOptions {
   readonly limits: ConsensusOptions['limits'];
   /** Clocks that run exactly right and together. */
   readonly perfectClocks?: boolean;
+  /** Nothing is kept in catalogs: for runs that are about elections alone. */
+  readonly blankCatalogs?: boolean;
+  /** A connection over a cut path is never given up. */
+  readonly patientConnections?: boolean;
   readonly keepTrace: boolean;
 }
 
@@ -90,6 +94,7 @@ export function createWorld(options: WorldOptions): World {
   const numbers = new Map(options.certificates.map((item, number) => [item.peerId, number]));
   const nodes: SimNode[] = [];
   const snapshots = new Map<string, Snapshot>();
+  const newCatalog = options.blankCatalogs ? createBlankCatalog : createNodeCatalog;
   const orders = { given: 0, executed: 0, refused: 0 };
 
   const fail: Fail = (check, detail) => {
@@ -106,6 +111,7 @@ export function createWorld(options: WorldOptions): World {
     queue,
     prng: prng.fork(),
     nodes: options.certificates.length,
+    keepAlive: options.patientConnections !== true,
     ends: {
       process: (number) => present(nodes[number], 'a node').state(),
       onPacket: (to, from, packet) => receive(to, from, packet),
@@ -143,7 +149,7 @@ export function createWorld(options: WorldOptions): World {
     });
     const node = createSimNode(
       {
-        ...{ queue, prng: prng.fork(), clock, observer, catalog: createNodeCatalog() },
+        ...{ queue, prng: prng.fork(), clock, observer, catalog: newCatalog() },
         disk: createNodeDisk({ queue, prng: prng.fork() }),
         send: (to, bytes) => {
           const peer = numbers.get(to);
