@@ -52,6 +52,8 @@ export interface CatalogStore {
   digest(): Promise<string>;
   /** Makes everything applied so far durable (fsync); returns that index. */
   checkpoint(): Promise<LogIndex>;
+  /** Reads every row on a reader thread; rejects with `damaged` if one isn't what was written. */
+  verify(): Promise<void>;
   /** Writes a consistent snapshot file (chunks + SHA-256) and resolves with its path and facts. */
   snapshot(): Promise<{ path: string; index: LogIndex; bytes: number; sha256: string }>;
   /** Replaces the catalog by a snapshot file that was verified; durable when it resolves. */

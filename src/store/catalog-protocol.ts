@@ -19,6 +19,8 @@ export type Request =
   | { readonly type: 'apply'; readonly previousIndex: LogIndex; readonly block: Uint8Array }
   | { readonly type: 'digest' }
   | { readonly type: 'checkpoint' }
+  /** Reads every row and compares: `damaged` unless all is as it was written. */
+  | { readonly type: 'verify' }
   /** Builds a new database file from a snapshot file; the open one is not touched. */
   | { readonly type: 'restore'; readonly snapshot: string; readonly path: string }
   /** Closes the open database and goes on with another file. */

@@ -4,12 +4,12 @@
  * first and the catalog by one durable change of that word. The old one stays until the log has
  * taken the installation too, so a crash leaves a catalog that fits its log, the old or the new.
  */
-import { rmSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { assert } from '../base/assert.ts';
 import type { LogIndex } from '../base/brand.ts';
-import { AgentError } from '../base/error.ts';
+import { AgentError, asAgentError } from '../base/error.ts';
 import type { CatalogStore, LogStore } from './api.ts';
 import { applyRequest, type Opened, transferOf, unpackResults } from './catalog-protocol.ts';
 import { createCatalogReaders } from './catalog-readers.ts';
@@ -33,6 +33,8 @@ export interface CatalogStoreOptions {
 
 /** Calls that change the catalog and wait for their turn. */
 const turnsMax = 64;
+/** A catalog up to this size is read whole when it is opened; a larger one by `verify`. */
+const verifiedBytesMax = 16 * 1024 * 1024;
 const currentName = 'current';
 
 const currentSchema = z.object({
@@ -133,7 +135,8 @@ async function startWriter(path: string): Promise<{ writer: CatalogThread; appli
     return { writer, applied: appliedIndex };
   } catch (thrown) {
     await writer.end();
-    throw thrown;
+    const { code, message } = asAgentError(thrown);
+    throw new AgentError(code, `${path}: ${message}`, { cause: thrown });
   }
 }
 
@@ -169,6 +172,7 @@ async function openNamed(
   let applied = found;
   try {
     checkAgainstLog(path(), applied, log);
+    if (statSync(path()).size <= verifiedBytesMax) await writer.ask({ type: 'verify' });
   } catch (thrown) {
     await writer.end();
     throw thrown;
@@ -227,6 +231,7 @@ async function openNamed(
         await settle(false);
         return index;
       }),
+    verify: async () => void (await readers.ask({ type: 'verify' })),
     snapshot: async () => (await readers.ask({ type: 'snapshot', dir })) as SnapshotFacts,
     install,
     close: async () => {

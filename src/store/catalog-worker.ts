@@ -11,8 +11,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { present } from '../base/assert.ts';
 import { AgentError } from '../base/error.ts';
-import type { Catalog } from '../catalog/api.ts';
-import { openCatalog } from '../catalog/catalog.ts';
+import { type CheckedCatalog, openCatalog } from '../catalog/catalog.ts';
 import { queries } from '../catalog/queries.ts';
 import { unpackEntries } from '../wire/entry-block.ts';
 import {
@@ -27,7 +26,7 @@ import { readSnapshot, syncPath, writeSnapshot } from './snapshot-file.ts';
 
 interface Connection {
   readonly db: DatabaseSync;
-  readonly catalog: Catalog;
+  readonly catalog: CheckedCatalog;
 }
 
 const busyTimeoutMs = 5000;
@@ -78,6 +77,18 @@ function checkpoint({ db, catalog }: Connection, path: string): number {
   }
   syncPath(dirname(path));
   return index;
+}
+
+/** SQLite keeps no checksums: the digest over all rows tells whether they are what was written. */
+function verify({ db, catalog }: Connection, path: string): void {
+  reading(db, () => {
+    const rows = db.prepare('PRAGMA integrity_check(1)').all() as { integrity_check: string }[];
+    const found = rows[0]?.integrity_check ?? 'no answer';
+    if (found !== 'ok') throw new AgentError('damaged', `${path}: ${found}`);
+    const [kept, counted] = [catalog.digest(), catalog.recomputedDigest()];
+    if (kept !== counted)
+      throw new AgentError('damaged', `${path}: the rows have digest ${counted}, not ${kept}`);
+  });
 }
 
 function removeDatabase(path: string): void {
@@ -140,6 +151,8 @@ function createThread(input: WorkerInput) {
         return now.catalog.digest();
       case 'checkpoint':
         return checkpoint(now, path);
+      case 'verify':
+        return verify(now, path);
       case 'query':
         return query(now, request.name, request.args);
       case 'snapshot':

@@ -1,6 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { AgentError } from '../../../src/base/error.ts';
 import { openCatalogStore } from '../../../src/store/catalog-store.ts';
 import { decodeResult, encodeEnvelope } from '../../../src/wire/command.ts';
 import { chainStart, type Entry, makeEntry } from '../../../src/wire/entry.ts';
@@ -99,6 +100,33 @@ describe('a catalog', () => {
     }));
 });
 
+test('a changed byte in the database is refused, or changes nothing that matters', () =>
+  withFolder(async (dir) => {
+    const log = fakeLog(0, 100);
+    const store = await openCatalogStore({ dir, log });
+    await store.apply(puts(100));
+    await store.verify();
+    const digest = await store.digest();
+    await store.close();
+    const path = join(dir, 'catalog-1.sqlite');
+    const whole = await readFile(path);
+    let refused = 0;
+    for (let at = 20; at < whole.length; at += Math.ceil(whole.length / 14)) {
+      const changed = Buffer.from(whole);
+      changed[at] = (changed[at] ?? 0) ^ 0x10;
+      await writeFile(path, changed);
+      const opened = await openCatalogStore({ dir, log }).catch((thrown: AgentError) => thrown);
+      if (opened instanceof AgentError) {
+        expect(['damaged', 'internal']).toContain(opened.code);
+        refused += 1;
+        continue;
+      }
+      expect(await opened.digest()).toBe(digest);
+      await opened.close();
+    }
+    expect(refused).toBeGreaterThan(1);
+  }));
+
 describe('snapshots', () => {
   test('go to another node and give the same state there', () =>
     withFolder(async (dir) => {
@@ -147,7 +175,7 @@ describe('snapshots', () => {
       const { path } = await store.snapshot();
       const whole = await readFile(path);
       const digest = await store.digest();
-      const step = Math.ceil(whole.length / 60);
+      const step = Math.ceil(whole.length / 25);
       for (let at = 0; at < whole.length; at += step) {
         const changed = Buffer.from(whole);
         changed[at] = (changed[at] ?? 0) ^ 0x10;
