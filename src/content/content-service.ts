@@ -4,13 +4,14 @@
  * test, in the caller's own.
  */
 import { mkdirSync } from 'node:fs';
+import { present } from '../base/assert.ts';
 import type { CidText } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
 import type { AddedItem, PinStatus, Provider } from './api.ts';
 import { createBlockExchange } from './block-exchange.ts';
 import { createBlockFiles } from './block-files.ts';
 import { createBlockStore } from './block-store.ts';
-import { cidText, parseCid } from './cid-text.ts';
+import { blockKey, cidText, parseCid } from './cid-text.ts';
 import { openContentDb } from './content-db.ts';
 import { createContentHost } from './content-host.ts';
 import { listDag } from './dag.ts';
@@ -105,22 +106,22 @@ export async function openContentService(
     entries: AsyncIterable<ImportEntry>,
     onProgress: (bytes: number) => void,
   ): Promise<AddedItem> {
-    const {
-      root,
-      bytes,
-      files: count,
-    } = await importUnixfs({ store }, holder, entries, onProgress);
+    const made = await importUnixfs({ store }, holder, entries, onProgress);
     await store.flush(holder);
-    const cid = cidText(root);
-    const list = await listDag(root, store);
-    const [row] = table.ensure([cid], Date.now());
-    if (row !== undefined && row.state !== 'pinned') {
-      await runner.halt(cid);
+    const cid = cidText(made.root);
+    const list = await listDag(made.root, store);
+    const leftover = made.leftover === null ? null : blockKey(made.leftover);
+    await runner.exclusively(cid, async () => {
+      const [row] = table.ensure([cid], Date.now());
+      if (row === undefined || row.state === 'pinned') return;
       await table.complete(row.id, list.keys, list.bytes, Date.now());
-      const done = table.find(cid);
-      if (done !== null) deps.onPinChange(statusOf(done));
-    }
-    return { cid, bytes, blocks: list.keys.length, files: count };
+      store.release(row.id);
+      deps.onPinChange(statusOf(present(table.find(cid), 'the pin just made')));
+    });
+    store.release(holder);
+    if (leftover !== null && !store.busy(leftover) && !table.refers(leftover))
+      await store.remove([leftover]);
+    return { cid, bytes: made.bytes, blocks: list.keys.length, files: made.files };
   }
 
   async function add(
@@ -132,9 +133,7 @@ export async function openContentService(
     lastAdd -= 1; // holders of adds are negative, those of pins positive
     const holder = lastAdd;
     try {
-      const item = await addHeld(holder, entries, onProgress);
-      store.release(holder);
-      return item;
+      return await addHeld(holder, entries, onProgress);
     } catch (thrown) {
       await discardHolder({ table, store }, holder);
       throw thrown;
@@ -145,11 +144,12 @@ export async function openContentService(
 
   async function unpin(cid: CidText): Promise<void> {
     const text = cidText(parseCid(cid, 'cid'));
-    await runner.halt(text);
-    const row = table.find(text);
-    if (row === null) return;
-    store.release(row.id);
-    table.remove(row.id);
+    await runner.exclusively(text, async () => {
+      const row = table.find(text);
+      if (row === null) return;
+      store.release(row.id);
+      table.remove(row.id);
+    });
   }
 
   function collect(): Promise<{ blocks: number; bytes: number }> {

@@ -54,7 +54,7 @@ async function* entriesOf(reader: PartReader): AsyncGenerator<ImportEntry> {
     }
     const content = contentOf(reader, part.bytes);
     yield { path, content: content.parts() };
-    await content.read;
+    if (!(await content.readToEnd)) return; // its import failed, and that is what counts
   }
 }
 
@@ -63,7 +63,7 @@ async function* one(bytes: Uint8Array | null): AsyncGenerator<Uint8Array> {
 }
 
 function contentOf(reader: PartReader, first: Uint8Array | null) {
-  const { promise: read, resolve } = Promise.withResolvers<void>();
+  const { promise: readToEnd, resolve } = Promise.withResolvers<boolean>();
   async function* parts(): AsyncGenerator<Uint8Array> {
     try {
       if (first !== null) yield first;
@@ -71,13 +71,13 @@ function contentOf(reader: PartReader, first: Uint8Array | null) {
         const part = await reader.next();
         if (part === null) throw new AgentError('stopped', 'the stream ended inside a file');
         if (part.bytes !== null) yield part.bytes;
-        if (part.last) return;
+        if (part.last) return resolve(true);
       }
     } finally {
-      resolve();
+      resolve(false); // without effect after the end
     }
   }
-  return { read, parts };
+  return { readToEnd, parts };
 }
 
 function handlersOf(service: ContentService): OperationHandlers {

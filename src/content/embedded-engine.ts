@@ -1,7 +1,7 @@
 /**
  * The embedded engine as the main thread sees it. Hashing, disk and bitswap happen in one worker
  * thread; here are only calls, byte windows and the watch over the thread: when it dies, everything
- * pending is rejected, the death is reported, and a new thread starts, at most so often.
+ * pending is rejected, the death is reported, and a new thread starts, ever more slowly.
  */
 import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
 import { present } from '../base/assert.ts';
@@ -20,18 +20,20 @@ import {
 } from './worker-protocol.ts';
 
 const pendingMax = 10_000;
-const restartsMax = 5;
-const restartWindowMs: Ms = 600_000;
-const restartPauseMs: Ms = 500;
+const deathWindowMs: Ms = 600_000;
+const restartPauseMsMin: Ms = 500;
+const restartPauseMsMax: Ms = 300_000;
 const stopMsMax: Ms = 10_000;
 
 export type EngineEvent =
-  | { readonly type: 'content-died'; readonly error: string; readonly restarting: boolean }
+  | { readonly type: 'content-died'; readonly error: string; readonly restartInMs: Ms }
   | { readonly type: 'content-refused'; readonly error: string }
   | { readonly type: 'content-restarted'; readonly provider: Provider };
 
 export interface EngineDeps {
   readonly report: (event: EngineEvent) => void;
+  /** Makes the content thread; tests hand in one that they can end. */
+  readonly spawn?: (options: EmbeddedOptions) => Worker;
 }
 
 interface Pending {
@@ -42,6 +44,10 @@ interface Pending {
 function workerUrl(): URL {
   const fromSource = import.meta.url.endsWith('.ts');
   return new URL(fromSource ? './content-worker.ts' : './content-worker.mjs', import.meta.url);
+}
+
+export function spawnContentWorker(options: EmbeddedOptions): Worker {
+  return new Worker(workerUrl(), { workerData: options, name: 'content', execArgv: [] });
 }
 
 /** Sends the entries one after the other; a file's bytes are read to the end before the next. */
@@ -122,22 +128,21 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
     pending.clear();
     if (stopping || !everReady) return; // start() tells of a first start that failed
     const nowMs = performance.now();
+    while (nowMs - (deathsMs[0] ?? nowMs) > deathWindowMs) deathsMs.shift();
+    const restartInMs = Math.min(restartPauseMsMax, restartPauseMsMin * 2 ** deathsMs.length);
     deathsMs.push(nowMs);
-    while (nowMs - (deathsMs[0] ?? nowMs) > restartWindowMs) deathsMs.shift();
-    const restarting = deathsMs.length <= restartsMax;
-    deps.report({ type: 'content-died', error, restarting });
-    if (!restarting) return;
+    deps.report({ type: 'content-died', error, restartInMs });
     restartTimer = setTimeout(() => {
       ready = open().then(() => {
         deps.report({ type: 'content-restarted', provider: present(provider, 'provider') });
       });
       // A start that failed is a death of its own and was reported as one.
       ready.catch(() => undefined);
-    }, restartPauseMs * deathsMs.length);
+    }, restartInMs);
   }
 
   async function open(): Promise<void> {
-    const made = new Worker(workerUrl(), { workerData: options, name: 'content', execArgv: [] });
+    const made = (deps.spawn ?? spawnContentWorker)(options);
     let died = false;
     const dead = (why: string): void => {
       if (died) return;

@@ -42,8 +42,8 @@ export interface PinRunnerDeps {
 
 export interface PinRunner {
   pin(cids: readonly CidText[]): void;
-  /** Stops the pin's fetch, if there is one, and waits until it has ended. */
-  halt(cid: CidText): Promise<void>;
+  /** Ends the pin's attempt, if there is one, and starts none until `work` has ended. */
+  exclusively(cid: CidText, work: () => Promise<void>): Promise<void>;
   /** Something that may make unavailable content available: ask again soon. */
   hurry(): void;
   kick(): void;
@@ -63,6 +63,7 @@ interface Job {
 export function createPinRunner(deps: PinRunnerDeps, options: PinRunnerOptions): PinRunner {
   const { table, store, exchange, wallMs } = deps;
   const jobs = new Map<CidText, Job>();
+  const claims = new Map<CidText, Promise<void>>();
   const running = { fresh: 0, tried: 0 };
   const fetchLanes = {
     fresh: createLanes(fetchesMax.fresh),
@@ -142,11 +143,22 @@ export function createPinRunner(deps: PinRunnerDeps, options: PinRunnerOptions):
     const job: Job = { row, abort, done, progress, state, sinceMs, toldMs: 0 };
     running[lane] += 1;
     jobs.set(row.cid, job);
-    job.done = attempt(job).finally(() => {
-      running[lane] -= 1;
-      jobs.delete(row.cid);
-      kick();
-    });
+    job.done = attempt(job).then(
+      () => leave(job, lane),
+      (thrown: unknown) => {
+        // The table could not be written: told, and tried again after a pause.
+        job.state = 'failed';
+        tell(job, row.attempts + 1, asAgentError(thrown).message);
+        leave(job, lane);
+      },
+    );
+  }
+
+  function leave(job: Job, lane: Lane): void {
+    running[lane] -= 1;
+    jobs.delete(job.row.cid);
+    if (job.state === 'failed') timer ??= setTimeout(run, wakeMsMax);
+    else kick();
   }
 
   function fill(lane: Lane): void {
@@ -155,7 +167,7 @@ export function createPinRunner(deps: PinRunnerDeps, options: PinRunnerOptions):
     // Rows under way are still due by the table, so ask for that many more.
     for (const row of table.due(lane, wallMs(), room + running[lane])) {
       if (running[lane] >= lookupsMax[lane]) return;
-      if (!jobs.has(row.cid)) launch(row, lane);
+      if (!jobs.has(row.cid) && !claims.has(row.cid)) launch(row, lane);
     }
   }
 
@@ -181,17 +193,31 @@ export function createPinRunner(deps: PinRunnerDeps, options: PinRunnerOptions):
     });
   }
 
+  async function exclusively(cid: CidText, work: () => Promise<void>): Promise<void> {
+    const before = claims.get(cid);
+    const claim = (async () => {
+      await before?.catch(() => undefined); // its own caller is told
+      const job = jobs.get(cid);
+      job?.abort.abort(new Error('the pin is being changed'));
+      await job?.done;
+      await work();
+    })();
+    claims.set(cid, claim);
+    try {
+      await claim;
+    } finally {
+      if (claims.get(cid) === claim) claims.delete(cid);
+      kick();
+    }
+  }
+
   return {
     pin: (cids) => {
       for (const row of table.ensure(cids, wallMs()))
         if (!jobs.has(row.cid)) deps.onChange(statusOf(row));
       kick();
     },
-    halt: async (cid) => {
-      const job = jobs.get(cid);
-      job?.abort.abort(new Error('the pin was removed'));
-      await job?.done;
-    },
+    exclusively,
     hurry: () => {
       table.hurry(wallMs(), hurrySpreadMs);
       kick();

@@ -27,6 +27,8 @@ export interface ImportDeps {
 
 export interface Imported {
   readonly root: CID;
+  /** The folder that was made around a root that needs none. */
+  readonly leftover: CID | null;
   readonly bytes: number;
   readonly files: number;
 }
@@ -145,8 +147,8 @@ export async function importUnixfs(
     }
   }
 
-  const root = await buildTree(importFiles(checked(), storeOne), target, ledger.tops);
-  return { root, bytes, files };
+  const made = await buildTree(importFiles(checked(), storeOne), target, ledger.tops);
+  return { ...made, bytes, files };
 }
 
 /** Gives the files their folders; the only top entry is the root, several get a folder around. */
@@ -154,7 +156,7 @@ async function buildTree(
   stored: AsyncIterable<Stored>,
   target: Target,
   tops: ReadonlySet<string>,
-): Promise<CID> {
+): Promise<Pick<Imported, 'root' | 'leftover'>> {
   const found = new Map<string, CID>();
   const results = importer([], target, {
     profile,
@@ -173,11 +175,11 @@ async function buildTree(
     const path = entry.path ?? '';
     if (path === '' || tops.has(path)) found.set(path, entry.cid);
   }
+  if (tops.size === 0) throw new AgentError('bad-request', 'entries: nothing to add');
   const [only] = tops.size === 1 ? tops : [''];
-  const root = found.get(only ?? '');
-  if (root === undefined || tops.size === 0)
-    throw new AgentError('bad-request', 'entries: nothing to add');
-  return root;
+  const root = present(found.get(present(only, 'the only top entry')), 'the root of the add');
+  const around = found.get('') ?? null;
+  return { root, leftover: around === root ? null : around };
 }
 
 async function emptyDirectory(target: Target): Promise<ImportResult> {
