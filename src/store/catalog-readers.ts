@@ -1,7 +1,7 @@
 /**
  * The reader threads: started when they are needed, one more when all are busy, and ended after a
- * while without work, so that an idle agent stays small (a thread costs some 20 MB). A thread that died is
- * replaced by the next question; the question it died of is refused.
+ * while without work, so that an idle agent stays small (a thread costs some 20 MB). A thread that
+ * died is replaced by the next question; the question it died of is refused.
  */
 import type { Ms } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
