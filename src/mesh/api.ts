@@ -83,5 +83,6 @@ export interface Mesh {
   /** Publishes to everybody; never throws for want of subscribers (it counts that). */
   publish(topic: string, body: Uint8Array): Promise<void>;
   links(): MeshLink[];
+  /** Counters end in `_total`, the rest are gauges; bounded names, none of them a peer id. */
   stats(): Record<string, number>;
 }

@@ -37,7 +37,7 @@ export interface Reconnector {
   opened(peer: PeerId): void;
   closed(peer: PeerId): void;
   stop(): void;
-  stats(): { dials: number; dialsFailed: number; dialsDeferred: number };
+  stats(): { dials_total: number; dials_failed_total: number; dials_deferred_total: number };
 }
 
 interface Target {
@@ -58,7 +58,7 @@ export function backoffMs(failures: number, prng: Prng): Ms {
 
 export function createReconnector(deps: ReconnectorDeps): Reconnector {
   const targets = new Map<PeerId, Target>();
-  const counts = { dials: 0, dialsFailed: 0, dialsDeferred: 0 };
+  const counts = { dials_total: 0, dials_failed_total: 0, dials_deferred_total: 0 };
   let tokens = dialsBurstMax;
   let tokensAtMs = deps.monoMs();
   let stopped = false;
@@ -85,12 +85,12 @@ export function createReconnector(deps: ReconnectorDeps): Reconnector {
     if (stopped || target.dialing || targets.get(peer) !== target || deps.connected(peer)) return;
     if (target.fast > 0) target.fast -= 1;
     else if (!takeToken()) {
-      counts.dialsDeferred += 1;
+      counts.dials_deferred_total += 1;
       schedule(peer, target, deps.prng.range(backoffMsMax / 2, backoffMsMax));
       return;
     }
     target.dialing = true;
-    counts.dials += 1;
+    counts.dials_total += 1;
     void deps.dial(peer).then(() => settled(peer, target));
   }
 
@@ -98,7 +98,7 @@ export function createReconnector(deps: ReconnectorDeps): Reconnector {
     target.dialing = false;
     if (stopped || deps.connected(peer)) return;
     target.failures += 1;
-    counts.dialsFailed += 1;
+    counts.dials_failed_total += 1;
     deps.onFailed(peer);
     if (targets.get(peer) !== target) return;
     if (target.fast > 0) attempt(peer, target);

@@ -4,6 +4,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createHost, type Host } from '../../../src/mesh/host.ts';
+import { updateWindowLazily } from '../../../src/mesh/lazy-window.ts';
 import { parseNetworkKey } from '../../../src/mesh/network-key.ts';
 import { createFlock, type Flock, peerOf, testKey, until } from './flock.ts';
 
@@ -59,7 +60,9 @@ test('closing a surplus connection is not a closed link; closing the last one is
   expect(node.links.map(({ change }) => change)).toEqual(['opened', 'closed']);
 });
 
-test('200 connects and disconnects leave no connection, stream or line behind', async () => {
+test('200 connects and disconnects leave no connection, stream or line behind', {
+  timeout: 90_000,
+}, async () => {
   const node = await flock.node();
   const host = await stranger();
   const target = multiaddr(node.mesh.addresses()[0] ?? '');
@@ -94,6 +97,15 @@ test('garbage on our protocols ends the stream and nothing else', async () => {
   }
   expect(connection.status).toBe('open');
   expect(node.mesh.links()[0]?.connected).toBe(true);
+});
+
+test('streams of the installed yamux can be spared their window updates', async () => {
+  const node = await flock.node();
+  const host = await stranger();
+  const connection = await host.dial(multiaddr(node.mesh.addresses()[0] ?? ''));
+  const stream = await connection.newStream('/bellwether/frame/1');
+  expect(updateWindowLazily(stream)).toBe(true);
+  stream.abort(new Error('enough'));
 });
 
 test('a taken port is one clear error', async () => {

@@ -87,7 +87,7 @@ export async function acquaint(nodes: readonly Node[], votes = true): Promise<vo
 }
 
 /** Waits for a condition with a deadline; looks again on every turn of the event loop. */
-export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+export async function until(condition: () => boolean, timeoutMs = 20_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${condition}`);

@@ -49,7 +49,9 @@ const health = (score: number): Uint8Array =>
 
 const portOf = (peer: Peer): number => Number(/\/tcp\/(\d+)/.exec(peer.addresses[0] ?? '')?.[1]);
 
-test('a killed peer is reported closed, then two failed redials, within milliseconds', async () => {
+test('a killed peer is reported closed, then two failed redials, within milliseconds', {
+  timeout: 90_000,
+}, async () => {
   const node = await flock.node();
   const dir = await flock.folder();
   const peer = await spawnPeer(dir);
@@ -74,7 +76,9 @@ test('a killed peer is reported closed, then two failed redials, within millisec
   expect(second?.ms).toBeLessThan(300);
 });
 
-test('a peer that comes back with the same key is linked and hears gossip again', async () => {
+test('a peer that comes back with the same key is linked and hears gossip again', {
+  timeout: 90_000,
+}, async () => {
   const node = await flock.node();
   const dir = await flock.folder();
   let peer = await spawnPeer(dir);
@@ -99,7 +103,9 @@ test('a peer that comes back with the same key is linked and hears gossip again'
   await until(() => node.mesh.links()[0]?.connected === true);
 });
 
-test('killing peers while frames, requests and streams are under way leaks and crashes nothing', async () => {
+test('killing peers while frames, requests and streams are under way leaks and crashes nothing', {
+  timeout: 90_000,
+}, async () => {
   const node = await flock.node();
   const dir = await flock.folder();
   const chunk = Buffer.alloc(64 * 1024, 1);
