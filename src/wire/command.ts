@@ -103,7 +103,7 @@ const batch = z.looseObject({
   commands: z.array(simpleCommandSchema).min(1).max(1000),
 });
 
-export const commandSchema = z.union([simpleCommandSchema, batch]);
+export const commandSchema = z.discriminatedUnion('type', [...simpleCommandSchema.options, batch]);
 export type Command = z.infer<typeof commandSchema>;
 
 export const envelopeSchema = z.looseObject({
@@ -153,12 +153,21 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
   return bytes;
 }
 
+/** The first few things that are wrong: the text is kept with the result, so it stays short. */
+function firstIssues(error: z.ZodError): string {
+  const shown = error.issues.slice(0, 3);
+  const rest = error.issues.length - shown.length;
+  const text = shown.map(({ path, message }) => `${path.join('.')}: ${message}`.slice(0, 200));
+  return rest > 0 ? `${text.join('; ')}; and ${rest} more` : text.join('; ');
+}
+
+const typedSchema = z.object({
+  command: z.object({ type: z.string(), commands: z.unknown() }).partial(),
+});
+
 /** The first type in a command (or in its batch) that this program doesn't know, or null. */
 function unknownType(value: unknown): string | null {
-  const shape = z
-    .object({ command: z.object({ type: z.string(), commands: z.unknown() }).partial() })
-    .safeParse(value);
-  const { type, commands } = shape.data?.command ?? {};
+  const { type, commands } = typedSchema.safeParse(value).data?.command ?? {};
   if (type === undefined) return null;
   if (!commandTypes.has(type)) return type;
   if (type !== 'batch' || !Array.isArray(commands)) return null;
@@ -187,7 +196,7 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   const type = unknownType(value);
   if (type !== null)
     throw new AgentError('not-built', `command type ${type.slice(0, 64)} is not known here`);
-  throw new AgentError('bad-request', `command: ${z.prettifyError(parsed.error)}`);
+  throw new AgentError('bad-request', `command: ${firstIssues(parsed.error)}`);
 }
 
 export function encodeResult(result: CommandResult): Uint8Array {

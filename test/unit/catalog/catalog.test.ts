@@ -55,6 +55,21 @@ describe('apply', () => {
     expect(ask(db, 'index.get', { index: 'knowledge_graph', key: 'k' })).toMatchObject({ value });
   });
 
+  test('keys may hold any character', () => {
+    const { db, run, catalog } = createBench();
+    const keys = ['a\u0000b', 'a', '__proto__', '\u{1f40f}/\n', "'; DROP TABLE pins; --"];
+    for (const key of keys) expect(run(put(key, { key }, 0))).toMatchObject({ ok: true });
+    for (const key of keys)
+      expect(ask(db, 'index.get', { index: 'knowledge_graph', key })).toMatchObject({
+        key,
+        value: { key },
+      });
+    expect(catalog.recomputedDigest()).toBe(catalog.digest());
+    const copy = openCatalog(new DatabaseSync(':memory:'));
+    copy.restore([...catalog.dump()]);
+    expect(copy.recomputedDigest()).toBe(catalog.digest());
+  });
+
   test('replication_state is derived and takes no writes', () => {
     const { run } = createBench();
     const command = { ...put('k', {}), index: 'replication_state' } as const;
