@@ -235,9 +235,12 @@ async function openNamed(
     snapshot: async () => (await readers.ask({ type: 'snapshot', dir })) as SnapshotFacts,
     install,
     close: async () => {
-      await readers.close();
-      await inTurn(() => writer.close());
-      await current.close();
+      try {
+        await readers.close();
+        await inTurn(() => writer.close());
+      } finally {
+        await current.close();
+      }
     },
   };
 }

@@ -91,9 +91,12 @@ export function startCatalogThread(input: WorkerInput, url: URL = workerUrl()): 
     pending: () => pending.size,
     failure: () => gone,
     close: async () => {
-      if (gone === null) await ask({ type: 'close' });
-      refuseAll(new AgentError('stopped', 'the catalog is closed'));
-      await worker.terminate();
+      try {
+        if (gone === null) await ask({ type: 'close' });
+      } finally {
+        refuseAll(new AgentError('stopped', 'the catalog is closed'));
+        await worker.terminate();
+      }
     },
     end: async () => {
       refuseAll(new AgentError('stopped', 'the catalog was closed'));
