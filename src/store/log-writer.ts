@@ -19,8 +19,8 @@ import { createSegment, type SegmentHead, segmentHeadBytes, segmentName } from '
 import type { StoredStart } from './start-position.ts';
 import type { TwinFile } from './twin-file.ts';
 
-/** What is gathered into one batch at most. */
-const batchBytesMax = 8 * 1024 * 1024;
+/** What is gathered into one batch at most; encoding it holds up the event loop for some 5 ms. */
+const batchBytesMax = 2 * 1024 * 1024;
 /** What may wait in all before callers are pushed back. */
 const waitingCallsMax = 4096;
 const waitingBytesMax = 256 * 1024 * 1024;
