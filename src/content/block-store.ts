@@ -4,7 +4,6 @@
  * its folders are fsynced and its rows are committed: only then may a pin be called pinned.
  * Holders (an add or a pin in progress) keep blocks from collection until they release them.
  */
-import { statfsSync } from 'node:fs';
 import { AgentError } from '../base/error.ts';
 import type { BlockFiles } from './block-files.ts';
 import type { BlockKey } from './cid-text.ts';
@@ -56,7 +55,13 @@ function isFull(thrown: unknown): boolean {
 }
 
 export function createBlockStore(
-  deps: { db: ContentDb; files: BlockFiles; monoMs: () => number },
+  deps: {
+    db: ContentDb;
+    files: BlockFiles;
+    monoMs: () => number;
+    /** Free bytes of the disk, reserve included. */
+    diskFree: () => number;
+  },
   options: { reserveBytes: number },
 ): BlockStore {
   const { sql } = deps.db;
@@ -91,8 +96,7 @@ export function createBlockStore(
   function bytesFree(): number {
     const nowMs = deps.monoMs();
     if (nowMs - free.atMs > freeRecheckMs) {
-      const stat = statfsSync(deps.files.folder);
-      free = { bytes: stat.bavail * stat.bsize, atMs: nowMs };
+      free = { bytes: deps.diskFree(), atMs: nowMs };
     }
     return Math.max(0, free.bytes - writingBytes - options.reserveBytes);
   }
@@ -160,7 +164,8 @@ export function createBlockStore(
   }
 
   async function put(holder: number, key: BlockKey, bytes: Uint8Array): Promise<void> {
-    await deleting.get(key);
+    const deletion = deleting.get(key);
+    if (deletion !== undefined) await deletion;
     hold(holder, key);
     if (bytesOf(key) !== null) return;
     ensureRoom(bytes.length);

@@ -3,7 +3,7 @@
  * them. Started in order, stopped in reverse. It is the same whether it runs in a thread or, in a
  * test, in the caller's own.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statfsSync } from 'node:fs';
 import { present } from '../base/assert.ts';
 import type { CidText } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
@@ -49,17 +49,25 @@ export interface ContentService {
 
 export interface ServiceDeps {
   readonly onPinChange: (status: PinStatus) => void;
+  /** Free bytes of the disk that holds `dir`; tests hand in a small disk. */
+  readonly diskFree?: (dir: string) => number;
+}
+
+function statDiskFree(dir: string): number {
+  const { bavail, bsize } = statfsSync(dir);
+  return bavail * bsize;
 }
 
 /** The parts that only touch this machine. */
-function openStorage(options: EmbeddedOptions) {
+function openStorage(deps: ServiceDeps, options: EmbeddedOptions) {
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
   const reserveBytes = options.reserveBytes ?? reserveBytesDefault;
   const db = openContentDb(options.dir);
   const lanes = createLanes(diskLanesMax);
   const files = createBlockFiles({ lanes }, { dir: options.dir });
   const monoMs = (): number => performance.now();
-  const store = createBlockStore({ db, files, monoMs }, { reserveBytes });
+  const diskFree = (): number => (deps.diskFree ?? statDiskFree)(options.dir);
+  const store = createBlockStore({ db, files, monoMs, diskFree }, { reserveBytes });
   return { db, files, store, table: createPinTable(db), monoMs };
 }
 
@@ -67,7 +75,7 @@ export async function openContentService(
   deps: ServiceDeps,
   options: EmbeddedOptions,
 ): Promise<ContentService> {
-  const { db, files, store, table, monoMs } = openStorage(options);
+  const { db, files, store, table, monoMs } = openStorage(deps, options);
   const host = await createContentHost(
     { store },
     {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -138,12 +138,19 @@ describe('lanes', () => {
 });
 
 describe('a full disk', () => {
+  /** So much room, of which 10 MiB are the reserve. */
+  const smallDisk = (megabytes: number) => ({
+    reserveBytes: 10 * 1024 * 1024,
+    diskFree: (dir: string) => {
+      const stored = blockFiles(dir).reduce((sum, path) => sum + statSync(path).size, 0);
+      return megabytes * 1024 * 1024 - stored;
+    },
+  });
+
   test('an add that would touch the reserve is refused with numbers and leaves nothing', async () => {
-    const probe = await place.openHere('probe');
-    const { bavail, bsize } = statfsSync(probe.dir);
-    const small = await place.openHere('a', { reserveBytes: bavail * bsize - 200 * 1024 * 1024 });
+    const small = await place.openHere('a', smallDisk(40));
     const before = await small.engine.add(entriesOf({ f: bytesOf(1, 1000) }), noProgress);
-    await expect(small.engine.add(oneFile(500), noProgress)).rejects.toMatchObject({
+    await expect(small.engine.add(oneFile(60), noProgress)).rejects.toMatchObject({
       code: 'disk-full',
       message: expect.stringMatching(/^\d+ bytes do not fit: \d+ bytes free, \d+ bytes reserved$/),
     });
@@ -156,8 +163,7 @@ describe('a full disk', () => {
     const source = await place.openHere('a');
     const big = await source.engine.add(oneFile(60), noProgress);
     const little = await source.engine.add(oneFile(1, 7), noProgress);
-    const { bavail, bsize } = statfsSync(source.dir);
-    const target = await place.openHere('b', { reserveBytes: bavail * bsize - 40 * 1024 * 1024 });
+    const target = await place.openHere('b', smallDisk(40));
     target.engine.setProviders([source.engine.provider()]);
     const failed = pinStatus(target.engine, big.cid, (s) => s.state === 'failed');
     target.engine.pin(big.cid);

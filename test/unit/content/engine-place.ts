@@ -26,10 +26,15 @@ export interface OpenEngine extends Open {
   worker(): Worker;
 }
 
+/** Free bytes of a disk that the test imagines. */
+export interface SmallDisk {
+  readonly diskFree?: (dir: string) => number;
+}
+
 export interface EnginePlace {
   open(name: string, options?: Partial<EmbeddedOptions>): Promise<OpenEngine>;
   /** The same without the thread, which starts ten times as fast. */
-  openHere(name: string, options?: Partial<EmbeddedOptions>): Promise<Open>;
+  openHere(name: string, options?: Partial<EmbeddedOptions> & SmallDisk): Promise<Open>;
   close(): Promise<void>;
 }
 
@@ -95,13 +100,17 @@ export async function createEnginePlace(): Promise<EnginePlace> {
     return made;
   }
 
-  async function openHere(name: string, options: Partial<EmbeddedOptions> = {}): Promise<Open> {
+  async function openHere(
+    name: string,
+    { diskFree, ...options }: Partial<EmbeddedOptions> & SmallDisk = {},
+  ): Promise<Open> {
     const dir = join(base, name);
     const listeners = new Set<(status: PinStatus) => void>();
     const onPinChange = (status: PinStatus): void => {
       for (const listener of listeners) listener(status);
     };
-    const service = await openContentService({ onPinChange }, optionsOf(dir, options));
+    const deps = diskFree === undefined ? { onPinChange } : { onPinChange, diskFree };
+    const service = await openContentService(deps, optionsOf(dir, options));
     const stop = async (): Promise<void> => {
       if (opened.delete(made)) await service.stop();
     };
