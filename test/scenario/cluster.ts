@@ -38,8 +38,12 @@ export interface SimNode {
   /** What the catalog has applied: one line per command, and the index it came from. */
   catalog: { index: number; text: string }[];
   skippedMs: number;
-  /** This node's clock: how fast it runs. */
+  /** This node's clock: how fast it runs, and how much it slept. */
   rate: number;
+  sleptMs: number;
+  awakeAtMs: number;
+  /** Work of a disk that stands still, or null. */
+  stuck: (() => void)[] | null;
   outcomes: Map<number, Outcome>;
   reads: Map<number, ReadOutcome>;
   orders: Map<number, { execute: boolean; fence: number }>;
@@ -78,6 +82,9 @@ export class Cluster {
   readonly options: ClusterOptions;
   readonly cuts = new Set<string>();
   messages = 0;
+  onMessage: ((from: string, to: string, message: Message) => void) | null = null;
+  /** Rules that lose messages, by name. */
+  readonly losing = new Map<string, (from: string, to: string, message: Message) => boolean>();
   /** Extra one-way latency of a directed link. */
   readonly slow = new Map<string, number>();
   #queue: Scheduled[] = [];
@@ -97,6 +104,9 @@ export class Cluster {
       catalog: [],
       skippedMs: 0,
       rate: 1,
+      sleptMs: 0,
+      awakeAtMs: 0,
+      stuck: null,
       outcomes: new Map(),
       reads: new Map(),
       orders: new Map(),
@@ -144,7 +154,7 @@ export class Cluster {
   }
 
   now(node: SimNode): { monoMs: number; skippedMs: number } {
-    return { monoMs: this.nowMs * node.rate, skippedMs: node.skippedMs };
+    return { monoMs: (this.nowMs - node.sleptMs) * node.rate, skippedMs: node.skippedMs };
   }
 
   isCut(from: string, to: string): boolean {
@@ -192,8 +202,29 @@ export class Cluster {
     }
   }
 
+  /** The machine sleeps: its monotonic clock stands still, wall time goes on. */
+  suspend(id: string, ms: number): void {
+    const node = this.node(id);
+    node.awakeAtMs = this.nowMs + ms;
+    this.#after(ms, () => {
+      node.sleptMs += ms;
+      node.skippedMs += ms;
+    });
+  }
+
+  releaseDisk(id: string): void {
+    const node = this.node(id);
+    const waiting = node.stuck ?? [];
+    node.stuck = null;
+    for (const work of waiting) work();
+  }
+
   step(node: SimNode, event: Event): void {
     if (!node.core) return;
+    if (node.awakeAtMs > this.nowMs) {
+      this.#after(node.awakeAtMs - this.nowMs, () => this.step(node, event));
+      return;
+    }
     node.core.step(this.now(node), event);
     this.drain(node);
   }
@@ -209,7 +240,10 @@ export class Cluster {
     if (ready.persist.length > 0)
       this.#after(
         diskMs,
-        still(() => this.#persist(node, ready.persist)),
+        still(() => {
+          if (node.stuck) node.stuck.push(still(() => this.#persist(node, ready.persist)));
+          else this.#persist(node, ready.persist);
+        }),
       );
     for (const { to, message } of ready.messages) this.#send(node, to, message, linkMs);
     if (ready.apply.length > 0)
@@ -277,6 +311,8 @@ export class Cluster {
     this.messages += 1;
     if (this.isCut(node.id, to) || !this.nodes.has(to)) return;
     if (this.options.drop?.(node.id, to, message)) return;
+    this.onMessage?.(node.id, to, message);
+    for (const rule of this.losing.values()) if (rule(node.id, to, message)) return;
     const frame = encodeMessage(message);
     const { certificate, id: from } = node;
     const sender = node.incarnation;
@@ -326,8 +362,8 @@ export class Cluster {
       let wake = next?.atMs ?? Number.POSITIVE_INFINITY;
       let ticking: SimNode | null = null;
       for (const node of this.nodes.values()) {
-        if (!node.core) continue;
-        const at = Math.max(node.core.nextWakeMs() / node.rate, this.nowMs);
+        if (!node.core || node.awakeAtMs > this.nowMs) continue;
+        const at = Math.max(node.core.nextWakeMs() / node.rate + node.sleptMs, this.nowMs);
         if (at < wake) {
           wake = at;
           ticking = node;
@@ -370,7 +406,7 @@ export class Cluster {
 
   propose(id: string, text: string, withinMs = 5000): number {
     const ref = this.#ref++;
-    const deadlineMs = (this.nowMs + withinMs) * this.node(id).rate;
+    const deadlineMs = this.now(this.node(id)).monoMs + withinMs;
     this.step(this.node(id), { type: 'propose', ref, data: Buffer.from(text), deadlineMs });
     return ref;
   }
@@ -380,7 +416,7 @@ export class Cluster {
     const full = {
       ...event,
       ref,
-      deadlineMs: (this.nowMs + withinMs) * this.node(id).rate,
+      deadlineMs: this.now(this.node(id)).monoMs + withinMs,
     } as unknown as Event;
     this.step(this.node(id), full);
     return ref;
