@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createHost, type Host } from '../../../src/mesh/host.ts';
 import { updateWindowLazily } from '../../../src/mesh/lazy-window.ts';
 import { parseNetworkKey } from '../../../src/mesh/network-key.ts';
+import { encodeGossip } from '../../../src/wire/gossip.ts';
 import { createFlock, type Flock, peerOf, testKey, until } from './flock.ts';
 
 let flock: Flock;
@@ -97,6 +98,32 @@ test('garbage on our protocols ends the stream and nothing else', async () => {
   }
   expect(connection.status).toBe('open');
   expect(node.mesh.links()[0]?.connected).toBe(true);
+});
+
+test('gossip that is garbage, of an unknown topic or said before changes nothing', async () => {
+  const node = await flock.node();
+  const host = await stranger();
+  const { pubsub } = host.services;
+  const topic = '/bellwether/1/health';
+  let captured: Uint8Array | null = null;
+  pubsub.addEventListener('message', ({ detail }) => {
+    captured = detail.data;
+  });
+  pubsub.subscribe(topic);
+  await host.dial(multiaddr(node.mesh.addresses()[0] ?? ''));
+  await until(() => pubsub.getSubscribers(topic).length === 1);
+  const said = encodeGossip('health', { type: 'health', score: 7, reasons: [] });
+  await until(() => {
+    if (captured === null) void node.mesh.publish('health', said);
+    return captured !== null;
+  });
+  const { gossip_refused_total: before = 0 } = node.mesh.stats();
+  await pubsub.publish(topic, captured ?? said);
+  await pubsub.publish(topic, Buffer.from('garbage'));
+  await until(() => (node.mesh.stats().gossip_refused_total ?? 0) > before);
+  await pubsub.publish('/bellwether/1/secrets', said);
+  expect(node.gossip).toEqual([]);
+  expect(node.mesh.stats()).toMatchObject({ gossip_records: 1, gossip_delivered_total: 0 });
 });
 
 test('streams of the installed yamux can be spared their window updates', async () => {
