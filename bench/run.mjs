@@ -5,7 +5,10 @@ import { readFileSync } from 'node:fs';
 import { arch, cpus, platform, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 
-const benches = { writes: () => import('./writes.mjs') };
+const benches = {
+  writes: () => import('./writes.mjs'),
+  failover: () => import('./failover.mjs'),
+};
 
 function machine() {
   const [cpu] = cpus();

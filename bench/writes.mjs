@@ -2,20 +2,17 @@
 // write its own request to the leader's port, acknowledged after it is durable on a majority and
 // applied. Tells also where the time goes, from the agents' own stage timings and CPU time.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { createFlock } from '../src/cli/demo-flock.ts';
-import { preparePlace } from '../src/cli/demo-place.ts';
-import { actingLeader, allThere, until, votersOf } from '../src/cli/demo-watch.ts';
+import { startCluster } from './cluster.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const execute = promisify(execFile);
 const clientCounts = [1, 64, 512];
 const warmupSeconds = 2;
-const voterCount = 3;
 
 const median = (values) => {
   const sorted = [...values].sort((a, b) => a - b);
@@ -23,30 +20,6 @@ const median = (values) => {
 };
 const rounded = (value, digits = 0) =>
   value === null ? null : Math.round(value * 10 ** digits) / 10 ** digits;
-
-/** Default timing: what is measured is what a cluster does. */
-async function startCluster(say) {
-  const place = await preparePlace({ keep: null, bytes: 0, usualPorts: false });
-  writeFileSync(place.configFile, '# Default timing.\nlogLevel: warn\n');
-  const plans = place.plans.slice(0, voterCount);
-  const program = process.env.BELLWETHER_PROGRAM ?? join(root, 'dist/bellwether.mjs');
-  if (!existsSync(program)) throw new Error(`${program} is not built: npm run build`);
-  const lost = (name, how) => say(`${name} ended: ${how}`);
-  const flock = createFlock({ ...place, plans, program, onLost: lost });
-  for (const { name } of plans) flock.start(name);
-  const leader = await until('a leader', 30_000, () => actingLeader(flock));
-  const node = flock.node(leader.name);
-  await until('all members', 30_000, () => allThere(flock, node));
-  await until(`${voterCount} voters`, 60_000, async () => {
-    const voters = await votersOf(node);
-    return voters?.length === voterCount ? true : null;
-  });
-  const end = async () => {
-    await flock.stop();
-    place.leave();
-  };
-  return { flock, node, end };
-}
 
 /** Sums of the stage histograms and the CPU seconds of one agent. */
 async function figuresOf(node) {
