@@ -1,11 +1,11 @@
 /**
  * Pins and their allocations. Copies are deleted only because of an entry applied here, so the
- * rules that protect the last copy stand here and not only in the planner:
- * an allocation changes by compare-and-set on its own version, and peers leave it only if the entry
- * names enough verified copies that stay. What an allocation relied on is kept until the next one:
- * a node outside the allocation may drop its copy only while that names enough others (a node that
- * has just added content holds the only copy and is not allocated yet). A removed pin leaves a tombstone: absence alone is no
- * proof for a node that it may delete.
+ * rules that protect the last copy stand here and not only in the planner: an allocation changes
+ * by compare-and-set on its own version, and peers leave it only if the entry names enough
+ * verified copies that stay. What an allocation relied on is kept until the next one: a node
+ * outside the allocation may drop its copy only while that names enough others (a node that has
+ * just added content holds the only copy and is not allocated yet). A removed pin leaves a
+ * tombstone: absence alone is no proof for a node that it may delete.
  */
 import type { CommandResult, SimpleCommand } from '../wire/command.ts';
 import { type ApplyContext, conflict, done, expected, refused } from './apply-context.ts';

@@ -1,9 +1,9 @@
 /**
  * The whole state as bytes and back. A stream of frames (4 bytes of length, then CBOR): a header
  * with the version, per table its name and its rows in key order, a trailer with row counts, the
- * digest and a hash of all before it; cut into chunks without regard to frames, since one row may be larger than a chunk.
- * Nothing of SQLite is in it. A restore reads all of it and compares counts and digest before the
- * transaction around it may commit.
+ * digest and a hash of all before it; cut into chunks without regard to frames, since one row may
+ * be larger than a chunk. Nothing of SQLite is in it. A restore reads all of it and compares
+ * counts and digest before the transaction around it may commit.
  */
 import { createHash } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';

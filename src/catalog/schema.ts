@@ -1,7 +1,8 @@
 /**
  * The tables of the catalog. State tables are what every replica must agree on: they are in the
  * digest and in every dump. Derived tables (allocated, counters, full text) follow from them and
- * are rebuilt by a restore. Rows are keyed without rowids, so that nothing depends on the order of insertion.
+ * are rebuilt by a restore. Rows are keyed without rowids, so that nothing depends on the order of
+ * insertion.
  */
 import type { DatabaseSync } from 'node:sqlite';
 import { AgentError } from '../base/error.ts';

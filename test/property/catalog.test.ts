@@ -190,3 +190,28 @@ test('counters equal a recount after any history', () => {
     expect({ counters: counters(), allocated: allocated() }, `seed ${seed}`).toEqual(before);
   }
 });
+
+test('mutilated entries are answered, never thrown, and replicas still agree', () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const prng = createPrng(seed * 13);
+    const one = openCatalog(new DatabaseSync(':memory:'), limits);
+    const two = openCatalog(new DatabaseSync(':memory:'), limits);
+    const whole = envelopes(prng, 400).map((envelope) => encodeEnvelope(envelope));
+    const damaged = whole.map((bytes, i) => {
+      if (i < 3 || prng.chance(0.2)) return bytes;
+      const copy = Uint8Array.from(bytes);
+      for (let flips = prng.int(3); flips >= 0; flips--)
+        copy[prng.int(copy.length)] = prng.int(256);
+      return prng.chance(0.1) ? copy.subarray(0, prng.int(copy.length)) : copy;
+    });
+    const log = damaged.map((data, i) => {
+      const kind = prng.chance(0.05) ? 'config' : 'command';
+      return { index: i + 1, term: 1, kind, data, hash: '' } as const;
+    });
+    const results = log.flatMap((entry) => one.apply([entry]));
+    expect(results.every(({ result }) => result.length === 0 || decodeResult(result))).toBe(true);
+    expect(two.apply(log), `seed ${seed}`).toEqual(results);
+    expect(two.digest(), `seed ${seed}`).toBe(one.digest());
+    expect(one.recomputedDigest(), `seed ${seed}`).toBe(one.digest());
+  }
+});
