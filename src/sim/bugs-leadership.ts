@@ -161,6 +161,11 @@ export const leadershipBugs: readonly PlantedBug[] = [
     directed: 'a late fetch is dropped',
     edits: [
       {
+        file: 'consensus/election.ts',
+        find: '    core.matched = core.commit;\n    core.election.suffix = null;\n',
+        replace: '    core.matched = core.commit;\n',
+      },
+      {
         file: 'consensus/suffix.ts',
         find:
           "    core.hard.term !== asked.term || core.state !== 'candidate' || " +

@@ -87,7 +87,12 @@ export function createFaults(deps: FaultDeps): Faults {
   }
 
   function cutPaths(paths: readonly (readonly [number, number])[], lastsMs: Ms): void {
-    for (const [from, to] of paths) network.setCut(from, to, true);
+    // A path may go silent, or its connections break as well and can't be made again.
+    const loud = prng.chance(0.5);
+    for (const [from, to] of paths) {
+      network.setCut(from, to, true);
+      if (loud) network.reset(from, to);
+    }
     after(lastsMs, () => {
       for (const [from, to] of paths) network.setCut(from, to, false);
     });

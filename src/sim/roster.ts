@@ -71,7 +71,10 @@ export function createRoster({ world, operator, prng, spare }: RosterDeps): Rost
     const node = nodeAt(prng.pick(active));
     if (!node.admitted) return;
     const old = node.certificate;
-    const leads = old.role === 'worker' && prng.chance(0.5) ? !old.leads : old.leads;
+    // Somebody must be left who may lead.
+    const able = voting().filter((other) => other.certificate.leads).length;
+    const may = old.role === 'worker' && (able > 2 || !old.leads);
+    const leads = may && prng.chance(0.5) ? !old.leads : old.leads;
     const rank = rankOf(old.role, prng.int(4));
     const next = { ...old, leads, rank };
     operator.change({ type: 'admit', member: next }, tries, (applied) => {

@@ -101,7 +101,7 @@ function makeClients(world: World, plan: SeedPlan): Client[] {
         ...{ queue: world.queue, prng: world.prng.fork(), checks: world.clients },
         nodes: () => world.nodes.filter((node) => node.admitted),
         acknowledged: world.log.acknowledged,
-        thinkMs: (plan.chaosMs / 260) * plan.clients * 0.7,
+        thinkMs: (plan.chaosMs / 260) * plan.clients * 0.8,
       }),
     );
   }

@@ -2,6 +2,7 @@
  * A world whose nodes begin with given logs and votes, as after a restart of all: the stage for
  * directed scenarios and for the tables of cut links.
  */
+import { encode as encodeCbor } from 'cborg';
 import type { Term } from '../base/brand.ts';
 import type { HardState, Timing } from '../consensus/api.ts';
 import { encodeConfiguration } from '../wire/configuration.ts';
@@ -15,6 +16,8 @@ export interface Cast {
   /** Terms of the entries after the first one, which is the configuration of term 1. */
   readonly terms: readonly Term[];
   readonly hardState?: Partial<HardState>;
+  /** Bytes of padding in the entry of this term. */
+  readonly padding?: { readonly term: Term; readonly bytes: number };
 }
 
 export interface StageOptions {
@@ -34,6 +37,7 @@ export const stageTiming: Timing = {
 export function stagedLog(
   certificates: readonly Certificate[],
   terms: readonly Term[],
+  padding: Cast['padding'],
 ): readonly Entry[] {
   const voters = certificates.filter(({ votes }) => votes).map(({ peerId }) => peerId);
   const configuration = encodeConfiguration({ members: certificates, voters, outgoing: null });
@@ -44,7 +48,9 @@ export function stagedLog(
     entries.push(makeEntry({ previousHash, epoch: epochId, index, term, kind, data }));
   };
   push(1, 'config', configuration);
-  for (const term of terms) push(term, 'empty', new Uint8Array(0));
+  const padded = encodeCbor({ padding: 'x'.repeat(padding?.bytes ?? 0) });
+  for (const term of terms)
+    push(term, 'empty', term === padding?.term ? padded : new Uint8Array(0));
   return entries;
 }
 
@@ -56,8 +62,8 @@ export function createStage(options: StageOptions): World {
     ...{ perfectClocks: true, blankCatalogs: options.blankCatalogs, patientConnections: true },
     keepTrace: options.keepTrace ?? false,
   });
-  options.cast.forEach(({ terms, hardState }, number) => {
-    const entries = [...stagedLog(certificates, terms)];
+  options.cast.forEach(({ terms, hardState, padding }, number) => {
+    const entries = [...stagedLog(certificates, terms, padding)];
     const term = Math.max(entries.at(-1)?.term ?? 0, hardState?.term ?? 0);
     const node = world.nodes[number];
     node?.disk.preset({

@@ -2,13 +2,15 @@
  * Hands what nodes tell to the checks that want to know it, and keeps the trace. An exception of
  * the code under test passes through here to the runner of the seed.
  */
-import type { Term } from '../base/brand.ts';
+import type { PeerId, Term } from '../base/brand.ts';
+import type { Message } from '../wire/consensus-message.ts';
 import type { ClientChecks } from './client-checks.ts';
 import type { DurabilityChecks } from './durability-checks.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { LeadershipChecks } from './leadership-checks.ts';
 import type { Fail, LogChecks } from './log-checks.ts';
 import type { NodeObserver } from './observer.ts';
+import type { SimNode } from './sim-node.ts';
 import type { Trace } from './trace.ts';
 import { describeEvent, describeFact, describeJob, describeMessage } from './trace-text.ts';
 
@@ -27,7 +29,11 @@ export interface WorldObserver extends NodeObserver {
   expectOrder(ref: number, term: Term): void;
   /** Damage that is expected on this node: it must be named, and it is no alarm. */
   expectDamage(id: string): void;
+  /** Hears every message as it is sent; for directed scenarios. */
+  tap(listener: Tap): void;
 }
+
+export type Tap = (node: SimNode, to: PeerId, message: Message) => void;
 
 const eventNumbers = new Map<string, number>();
 
@@ -44,6 +50,7 @@ export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
   const { queue, trace, log, leadership, durability, clients, orders, fail } = deps;
   const expected = new Map<number, Term>();
   const damaged = new Set<string>();
+  const taps: Tap[] = [];
 
   return {
     expectOrder: (ref, term) => {
@@ -51,6 +58,9 @@ export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
     },
     expectDamage: (id) => {
       damaged.add(id);
+    },
+    tap: (listener) => {
+      taps.push(listener);
     },
     onStart: (node) => {
       trace.line(queue.nowMs(), () => `${node.id} starts`);
@@ -73,6 +83,7 @@ export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
     onSend: (node, to, message, frame) => {
       trace.mixBytes(frame);
       trace.line(queue.nowMs(), () => `${node.id} -> ${to} ${describeMessage(message)}`);
+      for (const tap of taps) tap(node, to, message);
       leadership.onSend(node, to, message);
       durability.onSend(node, to, message);
       if (message.type === 'propose-reply') clients.onReply(node, message);
