@@ -41,6 +41,8 @@ export interface Patience {
   readonly patienceMs: Ms;
   /** After this long a veto that was not followed by a pre-vote is void. */
   readonly voidAfterMs: Ms;
+  /** Peers whose link is closed: an answer from there is not waited for. */
+  readonly silent: (peer: PeerId) => boolean;
 }
 
 function vetoCounts(veto: Veto, patience: Patience): boolean {
@@ -65,6 +67,18 @@ export function count(
   patience: Patience,
 ): Verdict {
   return verdict(configuration, (peer) => answerOf(campaign, peer, patience));
+}
+
+/** Lost already, unless somebody answers whose link is closed. */
+export function isHopeless(
+  campaign: Campaign,
+  configuration: Configuration,
+  patience: Patience,
+): boolean {
+  const answer = (peer: PeerId): boolean | null =>
+    answerOf(campaign, peer, patience) ??
+    (patience.silent(peer) && !campaign.answers.has(peer) ? false : null);
+  return verdict(configuration, answer) === 'lost';
 }
 
 /** When the next veto stops counting by time alone. */

@@ -173,7 +173,7 @@ function tick(core: Core): void {
 }
 
 function onPersisted(core: Core, id: number): void {
-  const end = core.out.persisted(id, core.hard.term);
+  const end = core.out.persisted(id, core.hard.term, core.now.monoMs);
   core.persistedMs = core.now.monoMs;
   if (end > core.log.durable) core.log.durable = Math.min(end, core.log.lastIndex);
   onOwnVoteDurable(core);

@@ -35,6 +35,8 @@ export interface Election {
   preVoteSentMs: Ms;
   /** The leader that this leaderless episode began without; null: none was known. */
   lostLeader: PeerId | null;
+  /** Real votes and followed terms of this leaderless episode; the more, the longer the pauses. */
+  attempts: number;
   /** After its own resignation a node does not lead until then. */
   pausedUntilMs: Ms;
   /** A restarted node vetoes nobody until a leader has committed. */
@@ -127,6 +129,7 @@ export function createCore(
       firstVetoMs: null,
       preVoteSentMs: Number.NEGATIVE_INFINITY,
       lostLeader: null,
+      attempts: 0,
       pausedUntilMs: 0,
       mayVeto: false,
       suffix: null,
@@ -165,9 +168,13 @@ export function rankOfPeer(core: Core, peer: PeerId): number {
   return certificateOf(core, peer)?.rank ?? 0;
 }
 
-/** One pause between attempts: at least 10 ms, or a round trip. */
+/**
+ * One pause between attempts: at least 10 ms, or a round trip. The round trip of a vote holds two
+ * fsyncs, the candidate's and the voter's; without them slow disks would make candidates overtake
+ * each other for ever.
+ */
 export function pauseMs(core: Core): Ms {
-  return Math.max(pauseMsMin, core.rttMs);
+  return Math.max(pauseMsMin, core.rttMs + 2 * core.out.fsyncMs);
 }
 
 export function resetElectionTimer(core: Core): void {

@@ -8,7 +8,7 @@
 import type { Ms, PeerId, Term } from '../base/brand.ts';
 import type { PreVoteReply, Release, VoteReply } from '../wire/consensus-message.ts';
 import type { NodeState } from './api.ts';
-import { ballotOf, type Campaign, count, noteReply, type Patience } from './ballot.ts';
+import { ballotOf, type Campaign, count, isHopeless, noteReply, type Patience } from './ballot.ts';
 import {
   type Core,
   cannotLead,
@@ -35,6 +35,7 @@ export function patienceOf(core: Core): Patience {
     firstVetoMs: core.election.firstVetoMs,
     patienceMs: core.options.timing.patienceMs,
     voidAfterMs: 2 * pauseMs(core),
+    silent: (peer) => core.links.get(peer)?.open === false,
   };
 }
 
@@ -46,7 +47,10 @@ export function setState(
 ): void {
   if (core.state === state && core.leader === leader) return;
   if (core.leader && !leader && core.leader !== core.id) core.election.lostLeader = core.leader;
-  if (leader) core.election.lostLeader = null;
+  if (leader) {
+    core.election.lostLeader = null;
+    core.election.attempts = 0;
+  }
   core.state = state;
   core.leader = leader;
   core.out.facts.push({ type: 'state-changed', state, term: core.hard.term, leader, reason });
@@ -180,6 +184,7 @@ export function startVote(core: Core, transfer: Release | null): void {
     return;
   }
   if (core.leader) onLeaderLost(core);
+  core.election.attempts += 1;
   endCampaign(core, core.election.campaign?.kind === 'pre-vote' && !transfer);
   const job = saveHardState(core, { term: core.hard.term + 1, vote: core.id });
   core.matched = core.commit;
@@ -214,6 +219,7 @@ export function onVoteReply(core: Core, from: PeerId, reply: PreVoteReply | Vote
   if (!reply.granted && reply.term > core.hard.term) {
     // Only our own term was too low: follow it and ask again soon.
     becomeFollower(core, reply.term, null, 'higher-term');
+    core.election.attempts += 1;
     scheduleRetry(core, (1 + placeOf(core, null)) * pauseMs(core));
     return;
   }
@@ -230,10 +236,11 @@ export function onVoteReply(core: Core, from: PeerId, reply: PreVoteReply | Vote
 export function judge(core: Core): void {
   const { campaign } = core.election;
   if (!campaign) return;
-  const verdict = count(campaign, core.log.configuration, patienceOf(core));
-  if (verdict === 'pending') return;
-  if (verdict === 'lost') {
-    onLost(core, campaign);
+  const patience = patienceOf(core);
+  const verdict = count(campaign, core.log.configuration, patience);
+  if (verdict === 'lost') reportBallot(core, campaign, false);
+  if (verdict !== 'won') {
+    if (isHopeless(campaign, core.log.configuration, patience)) onLost(core, campaign);
     return;
   }
   if (campaign.kind === 'vote') {
@@ -245,17 +252,19 @@ export function judge(core: Core): void {
   } else startVote(core, null);
 }
 
+/** Two quick attempts are free; after that each doubles the pause, so that duels end. */
 function scheduleRetry(core: Core, inMs: Ms): void {
-  core.election.retryAtMs = Math.min(core.election.retryAtMs, core.now.monoMs + inMs);
+  const factor = 2 ** Math.min(6, Math.max(0, core.election.attempts - 2));
+  const atMs = core.now.monoMs + inMs * factor;
+  core.election.retryAtMs = Math.min(core.election.retryAtMs, atMs);
 }
 
-/** Reports the defeat once; the campaign stays open for late answers until the next attempt. */
+/** The campaign stays open for late answers until the next attempt. */
 function onLost(core: Core, campaign: Campaign): void {
-  reportBallot(core, campaign, false);
   const codes = new Set<string>();
   for (const answer of campaign.answers.values()) if (!answer.granted) codes.add(answer.code);
   if (campaign.release && campaign.kind === 'pre-vote') {
-    core.election.campaign = null;
+    endCampaign(core, false);
     return;
   }
   if (codes.has('voted')) {

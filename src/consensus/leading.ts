@@ -124,6 +124,8 @@ export function onHeartbeatReply(core: Core, from: PeerId, message: HeartbeatRep
   if (message.round >= progress.ackedRound && message.match < progress.match)
     progress.sentCommit = 0;
   progress.ackedRound = Math.max(progress.ackedRound, message.round);
+  // Silence breaks steadiness, even if the peer was fit before and after it.
+  if (nowMs - progress.lastAckMs > core.options.timing.electionMsMin) progress.steadySinceMs = null;
   progress.lastAckMs = nowMs;
   progress.cannotLead = message.cannotLead;
   progress.stalled = message.stalled;

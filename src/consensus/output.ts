@@ -47,6 +47,8 @@ export class Output {
   hardStateJob = 0;
   durableJob = 0;
   outstanding: Outstanding[] = [];
+  /** Recent time from taking a job to its completion. */
+  fsyncMs: Ms = 0;
   #jobs: PersistJob[] = [];
   #building: Building | null = null;
   #nextJob = 1;
@@ -121,8 +123,10 @@ export class Output {
   }
 
   /** Releases what waited for `id`; answers how far the log is durable now. */
-  persisted(id: number, term: Term): LogIndex {
+  persisted(id: number, term: Term, nowMs: Ms): LogIndex {
     let end = 0;
+    const last = this.outstanding.findLast((job) => job.id <= id);
+    if (last) this.fsyncMs = this.fsyncMs * 0.8 + (nowMs - last.sinceMs) * 0.2;
     while (this.outstanding[0] && this.outstanding[0].id <= id)
       end = Math.max(end, this.outstanding.shift()?.end ?? 0);
     for (let job = this.durableJob + 1; job <= id; job += 1) {

@@ -85,6 +85,8 @@ export class Cluster {
   onMessage: ((from: string, to: string, message: Message) => void) | null = null;
   /** Rules that lose messages, by name. */
   readonly losing = new Map<string, (from: string, to: string, message: Message) => boolean>();
+  /** Rules that delay messages, by name. */
+  readonly delaying = new Map<string, (from: string, to: string, message: Message) => number>();
   /** Extra one-way latency of a directed link. */
   readonly slow = new Map<string, number>();
   #queue: Scheduled[] = [];
@@ -316,7 +318,9 @@ export class Cluster {
     const frame = encodeMessage(message);
     const { certificate, id: from } = node;
     const sender = node.incarnation;
-    this.#after(linkMs + (this.slow.get(`${from}>${to}`) ?? 0), () => {
+    let ms = linkMs + (this.slow.get(`${from}>${to}`) ?? 0);
+    for (const rule of this.delaying.values()) ms += rule(from, to, message);
+    this.#after(ms, () => {
       const target = this.node(to);
       if (this.isCut(from, to) || node.incarnation !== sender) return;
       const decoded = decodeMessage(frame);

@@ -7,7 +7,8 @@
  * run MS | run until leader [MS] | run until acting [MS]
  * kill|start|isolate|rejoin|stick|release ID, cut|heal ID ID, oneway|both FROM TO
  * silently kill|isolate|cut ...   as above, but no peer sees a connection close
- * lose TYPE FROM TO, keep TYPE FROM TO   message types; `*` for any
+ * lose TYPE FROM TO, keep TYPE FROM TO, delay TYPE FROM TO MS   message types; `*` for any
+ * quietly COMMAND     without telling what happens
  * show TYPE...        lists messages of these types from now on
  * propose ID TEXT, read ID, transfer ID [TO], admit ID BY, forget ID BY, order ID TERM
  * drain ID, suspend ID MS, lease ID MS, compact ID, wipe-links ID
@@ -107,6 +108,13 @@ export class Story {
     const [verb = '', ...args] = words;
     this.#sinceMs = this.#cluster.nowMs;
     const silently = verb === 'silently';
+    if (verb === 'quietly') {
+      const out = this.#out;
+      this.#out = [];
+      this.#command(args);
+      this.#out = out;
+      return;
+    }
     if (silently) this.#fault(args[0] ?? '', args.slice(1), false);
     else if (!this.#fault(verb, args, true) && !this.#ask(verb, args) && !this.#tell(verb, args))
       throw new Error(`unknown command: ${words.join(' ')}`);
@@ -168,6 +176,10 @@ export class Story {
         args.join(),
         (from, to, message) =>
           message.type === a && (b === '*' || b === from) && (c === '*' || c === to),
+      );
+    else if (verb === 'delay')
+      cluster.delaying.set(args.join(), (from, to, message) =>
+        message.type === a && b === from && c === to ? Number(args[3]) : 0,
       );
     else if (verb === 'keep') cluster.losing.delete(args.join());
     else return false;
