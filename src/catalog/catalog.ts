@@ -59,11 +59,13 @@ export function openCatalog(
     return applied;
   };
 
+  const begin = db.prepare('BEGIN IMMEDIATE');
+  const commit = db.prepare('COMMIT');
   const inTransaction = <T>(work: () => T): T => {
-    db.exec('BEGIN IMMEDIATE');
+    begin.run();
     try {
       const result = work();
-      db.exec('COMMIT');
+      commit.run();
       return result;
     } catch (thrown) {
       memoryAt = null;

@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { createPrng, type Prng } from '../../src/base/prng.ts';
+import type { PinRecord } from '../../src/catalog/query-pins.ts';
 import type { Action } from '../../src/plan/action.ts';
+import type { CopyView, NodeView } from '../../src/plan/observed.ts';
+import { planReplication } from '../../src/plan/replication.ts';
 import { createPlanWorld, graceRounds, type PlanWorld } from './plan-world.ts';
 
 const isChange = ({ type }: Action): boolean => type !== 'hurry' && type !== 'challenge';
@@ -143,4 +146,148 @@ test('forgetting a node ends in the same number of copies elsewhere', () => {
     expectGood(world, seed);
     for (const pin of world.pins()) expect(pin.allocation.peers).not.toContain(node.peer);
   }
+});
+
+describe('one pin against a dumb second opinion', () => {
+  const pick = <T>(prng: Prng, list: readonly T[]): T => prng.pick(list);
+
+  function randomCase(prng: Prng) {
+    const peers = Array.from({ length: 2 + prng.int(6) }, (_, i) => `n${i}`);
+    const nodes: NodeView[] = peers.map((peer) => {
+      const state = pick(prng, ['alive', 'alive', 'alive', 'suspect', 'failed'] as const);
+      return {
+        peer,
+        role: pick(prng, ['master', 'worker', 'worker', 'leecher', 'witness'] as const),
+        zone: pick(prng, ['a', 'b']),
+        state,
+        goneForMs: state === 'alive' ? null : pick(prng, [10, 1000]),
+        draining: prng.chance(0.15),
+        bytesFree: pick(prng, [null, 50, 1e9]),
+        bytesQueued: pick(prng, [0, 0, 60]),
+      };
+    });
+    const min = 1 + prng.int(3);
+    const allocated = prng.shuffle([...peers, 'forgotten']).slice(0, prng.int(6));
+    const copies: CopyView[] = peers
+      .filter(() => prng.chance(0.7))
+      .map((peer) => ({
+        peer,
+        state: pick(prng, ['pinned', 'pinned', 'fetching', 'failed', 'unavailable'] as const),
+        stateForMs: pick(prng, [10, 1000]),
+        verifiedForMs: pick(prng, [null, 5]),
+      }));
+    const pin: PinRecord = {
+      ...{
+        cid: `c${prng.int(1000)}`,
+        name: '',
+        bytes: 100,
+        blocks: 1,
+        min,
+        max: min + prng.int(3),
+      },
+      ...{ labels: {}, expiresAtMs: null, version: 3, createdIndex: 3, createdAtMs: 0 },
+      allocation: {
+        peers: allocated,
+        version: allocated.length === 0 ? 0 : 4,
+        reliesOn: prng.chance(0.2) ? allocated.slice(0, min) : [],
+        term: 1,
+        reason: '',
+      },
+    };
+    return { nodes, pin, copies };
+  }
+
+  /** The rules once more, written down as flatly as can be. */
+  function opinion({ nodes, pin, copies }: ReturnType<typeof randomCase>) {
+    const node = new Map(nodes.map((one) => [one.peer, one]));
+    const copy = new Map(copies.map((one) => [one.peer, one]));
+    const stores = (peer: string) =>
+      node.get(peer)?.role === 'master' || node.get(peer)?.role === 'worker';
+    const { peers } = pin.allocation;
+    const lost = (peer: string): boolean => {
+      const view = node.get(peer);
+      if (!view || !stores(peer) || view.draining) return true;
+      if (view.state === 'failed' && (view.goneForMs ?? 0) >= 100) return true;
+      const report = copy.get(peer);
+      return report?.state === 'failed' && report.stateForMs >= 100;
+    };
+    const proved = (peer: string): boolean =>
+      !lost(peer) &&
+      node.get(peer)?.state === 'alive' &&
+      copy.get(peer)?.state === 'pinned' &&
+      copy.get(peer)?.verifiedForMs !== null;
+    const eligible = nodes.filter(({ peer, state, draining, bytesFree, bytesQueued }) => {
+      if (!stores(peer) || peers.includes(peer) || state !== 'alive' || draining) return false;
+      const room = bytesFree === null || bytesFree - bytesQueued >= 100;
+      return room || copy.get(peer)?.state === 'pinned';
+    });
+    const strays = nodes.filter(
+      ({ peer }) => stores(peer) && !peers.includes(peer) && copy.get(peer)?.state === 'pinned',
+    );
+    return {
+      standing: peers.filter((peer) => !lost(peer)).length,
+      places: peers.filter((peer) => stores(peer)).length,
+      proved: peers.filter(proved),
+      eligible: eligible.map(({ peer }) => peer),
+      strays: strays.map(({ peer }) => peer),
+    };
+  }
+
+  test('5,000 cases', () => {
+    for (let seed = 1; seed <= 5000; seed++) {
+      const one = randomCase(createPrng(seed));
+      const { pin } = one;
+      const { peers, reliesOn } = pin.allocation;
+      const said = opinion(one);
+      const { actions } = planReplication({
+        ...{ nodes: one.nodes, pins: [pin], copiesOf: () => one.copies, wallMs: 0 },
+        ...{ repairBytes: 1e9, prng: createPrng(1) },
+        rules: { repairGraceMs: 100, challengeAgeMs: 1000, actionsMax: 100 },
+      });
+      const changes = actions.filter(isChange);
+      const what = `seed ${seed}: ${JSON.stringify({ pin, said, changes })}`;
+      expect(changes.length, what).toBeLessThanOrEqual(1);
+      const [action] = changes;
+      const short =
+        peers.length === 0
+          ? pin.max
+          : said.standing < pin.min
+            ? pin.min - said.standing
+            : Math.max(0, pin.max - said.places);
+      if (short > 0 && said.eligible.length > 0) {
+        if (action?.type !== 'allocate' && action?.type !== 'reallocate') throw new Error(what);
+        const added = action.peers.filter((peer) => !peers.includes(peer));
+        expect(
+          peers.every((peer) => action.peers.includes(peer)),
+          what,
+        ).toBe(true);
+        expect(added.length, what).toBe(Math.min(short, said.eligible.length));
+        expect(
+          added.every((peer) => said.eligible.includes(peer)),
+          what,
+        ).toBe(true);
+        expect(new Set(action.peers).size, what).toBe(action.peers.length);
+      } else if (action?.type === 'trim') {
+        expect(action.peers.length, what).toBeGreaterThanOrEqual(pin.max);
+        expect(action.reliesOn.length, what).toBeGreaterThanOrEqual(pin.min);
+        expect(
+          action.reliesOn.every((peer) => said.proved.includes(peer)),
+          what,
+        ).toBe(true);
+        expect([...action.peers, ...action.remove].sort(), what).toEqual([...peers].sort());
+        expect(
+          action.remove.some((peer) => action.reliesOn.includes(peer)),
+          what,
+        ).toBe(false);
+      } else if (action !== undefined) {
+        expect(action, what).toMatchObject({ type: 'release', strays: said.strays, peers });
+        expect(said.proved.length >= pin.min && reliesOn.length < pin.min, what).toBe(true);
+      } else {
+        const unproved = peers.length - said.proved.length;
+        const free = peers.length - pin.max;
+        const mayTrim = peers.length > 0 && free > 0 && said.proved.length >= pin.min;
+        expect(mayTrim && (unproved > 0 || said.proved.length > pin.min), what).toBe(false);
+      }
+    }
+  });
 });
