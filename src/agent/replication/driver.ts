@@ -56,7 +56,8 @@ export interface DriverDeps {
 }
 
 export interface Driver {
-  round(): Promise<void>;
+  /** One round, if this node acts; answers how long it planned, ms. */
+  round(): Promise<Ms>;
   summary(): Summary | null;
   /** Copies of this peer that are not allocated and have their verified copies elsewhere. */
   releasable(peer: PeerId): readonly CidText[];
@@ -178,13 +179,11 @@ export function createDriver(deps: DriverDeps): Driver {
       const ends = await Promise.allSettled(batch.map(change));
       for (const end of ends) if (end.status === 'rejected') failed('a plan', end.reason);
     }
-    await Promise.all(
-      [...hurried].map(([peer, cids]) =>
-        deps
-          .give(peer, { type: 'hurry', cids }, hurryTimeoutMs)
-          .catch((error: unknown) => failed(`an order to ${peer}`, error)),
-      ),
-    );
+    // Hints: nothing waits for whether they arrive.
+    for (const [peer, cids] of hurried)
+      deps
+        .give(peer, { type: 'hurry', cids }, hurryTimeoutMs)
+        .catch((error: unknown) => failed(`an order to ${peer}`, error));
   }
 
   /** Losing the lead in the middle is no failure: the next leader plans anew. */
@@ -204,11 +203,14 @@ export function createDriver(deps: DriverDeps): Driver {
   return {
     round: async () => {
       const right = deps.mayAct();
-      if (right === null) return;
+      if (right === null) return 0;
       metrics.count('plan_rounds');
+      const begunMs = performance.now();
       const made = await plan(right);
+      const plannedMs = performance.now() - begunMs;
       tellShortfalls(made);
       await carryOut(made.actions);
+      return plannedMs;
     },
     summary: () => summary,
     releasable: (peer) => [...(releasable.get(peer) ?? [])],

@@ -6,7 +6,7 @@
  * allocation that doesn't name this node and names the verified copies it relied on; and for the
  * latter only while the leader says, too, that they are there. Absence proves nothing.
  */
-import type { CidText, PeerId } from '../../base/brand.ts';
+import type { CidText, Ms, PeerId } from '../../base/brand.ts';
 import { mayDrop, type PinRecord } from '../../catalog/query-pins.ts';
 import type { ContentEngine } from '../../content/api.ts';
 import { createRounds } from './rounds.ts';
@@ -72,7 +72,8 @@ export function createHoldings(deps: HoldingsDeps): Holdings {
     return mayDrop(pin, self) && released.has(cid) ? 'allocated-elsewhere' : null;
   }
 
-  async function reconcile(): Promise<void> {
+  async function reconcile(): Promise<Ms> {
+    const begunMs = performance.now();
     const wanted = await allocatedHere();
     const held = new Map((await engine.pins()).map((status) => [status.cid, status]));
     for (const cid of wanted) if (!held.has(cid)) engine.pin(cid);
@@ -91,6 +92,7 @@ export function createHoldings(deps: HoldingsDeps): Holdings {
       deps.onForgotten(cid, reason);
     }
     if (forgotten > 0) collectLater();
+    return performance.now() - begunMs;
   }
 
   function collectLater(): void {

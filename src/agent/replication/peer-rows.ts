@@ -2,7 +2,7 @@
  * The leader keeps the `peer_lists` index in step with who belongs and where they are; only a
  * material change is an entry, so a quiet cluster writes nothing.
  */
-import type { PeerId } from '../../base/brand.ts';
+import type { Ms, PeerId } from '../../base/brand.ts';
 import { type PeerFacts, type PeerRow, planPeerLists } from '../../plan/peer-lists.ts';
 import type { Command, CommandResult } from '../../wire/command.ts';
 import type { Directory } from '../directory.ts';
@@ -20,9 +20,10 @@ export interface PeerRowsDeps {
   ) => Promise<CommandResult>;
 }
 
-/** One round: reads the rows, proposes what differs. */
-export async function updatePeerRows(deps: PeerRowsDeps): Promise<void> {
-  if (deps.mayAct() === null) return;
+/** One round: reads the rows, proposes what differs; answers how long reading took, ms. */
+export async function updatePeerRows(deps: PeerRowsDeps): Promise<Ms> {
+  if (deps.mayAct() === null) return 0;
+  const begunMs = performance.now();
   const rows: PeerRow[] = [];
   let after: string | null = null;
   do {
@@ -35,13 +36,15 @@ export async function updatePeerRows(deps: PeerRowsDeps): Promise<void> {
     rows.push(...page.entries);
     after = page.next;
   } while (after !== null);
+  const readMs = performance.now() - begunMs;
   const { members } = deps.directory.configuration();
   const facts = members.flatMap((member) => factsOf(deps.directory, member.peerId));
   const ids = new Set(members.map((member) => member.peerId));
   for (const command of planPeerLists({ rows, facts, members: ids })) {
-    if (deps.mayAct() === null) return;
+    if (deps.mayAct() === null) break;
     await deps.propose(command, { idempotency: null, timeoutMs: proposeTimeoutMs });
   }
+  return readMs;
 }
 
 /** What is known of a member, or nothing while it has said nothing of itself. */

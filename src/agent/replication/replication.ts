@@ -157,10 +157,10 @@ export function createReplication(deps: ReplicationDeps): Replication {
     gatherMs: 20,
     apartMs: 100,
     run: async () => {
-      if (!leads()) return;
+      if (!leads()) return 0;
       // Elected, but an older promise still runs: look again as soon as it may be over.
       if (runtime.mayAct() === null) setTimeout(planning.poke, 50);
-      await driver.round();
+      return driver.round();
     },
     onFailure: (error) => deps.onFailure('a round of the plan failed', error),
   });

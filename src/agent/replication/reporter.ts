@@ -11,6 +11,8 @@ import { type Report, type ReportAnswer, reportPinsMax } from '../../wire/node-m
 const periodMs = 2000;
 /** Changes within this time go in one report. */
 const gatherMs = 40;
+/** After a report that did not arrive: the leader may be just starting. */
+const retryMs = 250;
 
 export interface ReporterDeps {
   readonly engine: ContentEngine;
@@ -52,13 +54,15 @@ export function createReporter(deps: ReporterDeps): Reporter {
     timer = setTimeout(() => {
       timer = null;
       sending ??= send()
+        .then(() => (changed.size > 0 && toldTo !== null ? gatherMs : periodMs))
         .catch((error: unknown) => {
           toldTo = null;
           deps.onFailure('the report did not reach the leader', error);
+          return retryMs;
         })
-        .finally(() => {
+        .then((pauseMs) => {
           sending = null;
-          arm(changed.size > 0 && toldTo !== null ? gatherMs : periodMs);
+          arm(pauseMs);
         });
     }, afterMs);
   }

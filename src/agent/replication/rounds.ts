@@ -1,6 +1,6 @@
 /**
  * When a round of something level-triggered runs: soon after a poke, now and then without one, one
- * at a time, and never more of the time than a tenth, however often it is poked.
+ * at a time, and working for no more than a tenth of the time, however often it is poked.
  */
 import type { Ms } from '../../base/brand.ts';
 
@@ -17,7 +17,8 @@ export interface RoundsOptions {
   readonly gatherMs: Ms;
   /** Rounds begin at least this far apart when they are poked all the time. */
   readonly apartMs: Ms;
-  readonly run: () => Promise<void>;
+  /** Answers how long it worked; what it spent waiting for others doesn't count. */
+  readonly run: () => Promise<Ms>;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -46,10 +47,12 @@ export function createRounds(options: RoundsOptions): Rounds {
     const begunMs = performance.now();
     running = options
       .run()
-      .catch(options.onFailure)
-      .finally(() => {
-        const tookMs = performance.now() - begunMs;
-        earliestMs = begunMs + Math.max(options.apartMs, tookMs * shareMax);
+      .catch((error: unknown) => {
+        options.onFailure(error);
+        return 0;
+      })
+      .then((workedMs) => {
+        earliestMs = begunMs + Math.max(options.apartMs, workedMs * shareMax);
         running = null;
         arm(poked ? options.gatherMs : options.periodMs);
       });
