@@ -1,8 +1,11 @@
 /**
- * One process per data folder. The lock file names its owner by boot, pid and start time, so that
- * a pid that was given to another process is not taken for the owner, and a lock whose owner is
- * gone is taken over. Linux tells start times under /proc; elsewhere the pid alone must do.
+ * One process per data folder. A lock file `lock.N` names its owner by boot, pid and start time, so
+ * that a pid that was given to another process is not taken for the owner. A lock whose owner is
+ * gone is never moved away by a stranger: the successor makes `lock.N+1`, which only one can, and
+ * removes the old one as the owner. Linux tells start times under /proc; elsewhere the pid alone
+ * must do.
  */
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../base/error.ts';
@@ -73,51 +76,80 @@ function parseOwner(bytes: Buffer): Owner | null {
   }
 }
 
+interface FoundLock {
+  readonly number: number;
+  readonly owner: Owner | null;
+}
+
+const nameOf = (number: number): string => `lock.${number}`;
+
+async function findLocks(disk: Disk, dir: string): Promise<FoundLock[]> {
+  const found: FoundLock[] = [];
+  for (const name of await disk.list(dir)) {
+    const match = /^lock\.(\d+)$/.exec(name);
+    const bytes = match ? await disk.read(join(dir, name)) : null;
+    if (match && bytes !== null) found.push({ number: Number(match[1]), owner: parseOwner(bytes) });
+  }
+  return found;
+}
+
+function refuseWhileAlive(locks: readonly FoundLock[], dir: string, world: Processes): void {
+  for (const { owner } of locks)
+    if (owner !== null && world.alive(owner))
+      throw new AgentError(
+        'already-running',
+        `another agent (pid ${owner.pid}) uses the data folder ${dir}`,
+      );
+}
+
 /** Takes the lock of `dir`; throws `already-running` and names the owner while that one lives. */
 export async function lockFolder(
   disk: Disk,
   dir: string,
   world: Processes = processes,
 ): Promise<FolderLock> {
-  const path = join(dir, 'lock');
   const self = world.self();
-  const mine = join(dir, `lock.${self.pid}.tmp`);
+  const mine = join(dir, `lock-${self.pid}-${randomUUID()}.tmp`);
   const file = await disk.create(mine);
   try {
     await file.write(Buffer.from(JSON.stringify(self)), 0);
   } finally {
     await file.close();
   }
-  let note: string | null = null;
   try {
-    while (!(await disk.link(mine, path))) note = await removeStale(disk, dir, world);
+    return await takeNext(disk, dir, world, mine);
+  } catch (thrown) {
+    // Only who holds the lock removes passing files: another agent has just taken it.
+    if (systemCode(thrown) !== 'ENOENT') throw thrown;
+    throw new AgentError('already-running', `another agent has just started in ${dir}`);
   } finally {
     await disk.remove(mine);
   }
-  return { note, release: async () => void (await disk.remove(path)) };
 }
 
-/** Removes a lock whose owner is gone; the rename makes sure that only one of several does it. */
-async function removeStale(disk: Disk, dir: string, world: Processes): Promise<string> {
-  const path = join(dir, 'lock');
-  const bytes = await disk.read(path);
-  const owner = bytes && parseOwner(bytes);
-  if (owner && world.alive(owner))
-    throw new AgentError(
-      'already-running',
-      `another agent (pid ${owner.pid}) uses the data folder ${dir}`,
-    );
-  if (bytes !== null) {
-    const aside = join(dir, `lock.${world.self().pid}.stale.tmp`);
+async function takeNext(
+  disk: Disk,
+  dir: string,
+  world: Processes,
+  mine: string,
+): Promise<FolderLock> {
+  for (;;) {
+    const stale = await findLocks(disk, dir);
+    refuseWhileAlive(stale, dir, world);
+    const number = Math.max(0, ...stale.map((lock) => lock.number)) + 1;
+    const path = join(dir, nameOf(number));
+    if (!(await disk.link(mine, path))) continue;
     try {
-      await disk.rename(path, aside);
+      // Somebody may have come and gone and come between the look and the link.
+      const others = (await findLocks(disk, dir)).filter((lock) => lock.number !== number);
+      refuseWhileAlive(others, dir, world);
     } catch (thrown) {
-      // Somebody else was faster; the next attempt to link decides.
-      if (systemCode(thrown) !== 'ENOENT') throw thrown;
+      await disk.remove(path);
+      throw thrown;
     }
-    const moved = await disk.read(aside);
-    if (moved !== null && !moved.equals(bytes)) await disk.link(aside, path);
-    await disk.remove(aside);
+    for (const lock of stale) await disk.remove(join(dir, nameOf(lock.number)));
+    const pids = stale.map(({ owner }) => `pid ${owner?.pid ?? 'unknown'}`).join(', ');
+    const note = pids === '' ? null : `a lock left by ${pids}, which is gone, was removed`;
+    return { note, release: async () => void (await disk.remove(path)) };
   }
-  return `a lock left by pid ${owner?.pid ?? 'unknown'}, which is gone, was removed`;
 }

@@ -50,7 +50,7 @@ async function image(closed: boolean): Promise<Image> {
   >[0];
   if (closed) await store.close();
   const files = (closed ? disk : disk.afterCrash(lost)).files();
-  files.delete('lock');
+  files.delete('lock.1');
   return { files, store: await openOn(MemoryDisk.of(files)) };
 }
 

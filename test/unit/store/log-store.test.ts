@@ -132,7 +132,7 @@ describe('refusals', () => {
     withFolder(async (dir) => {
       await (await openAt(dir)).close();
       const owner = { pid: process.pid, started: 'another time', boot: 'this boot' };
-      await writeFile(join(dir, 'log', 'lock'), JSON.stringify(owner));
+      await writeFile(join(dir, 'log', 'lock.3'), JSON.stringify(owner));
       const store = await openAt(dir);
       expect(store.report.notes.join()).toContain(`pid ${process.pid}`);
       await store.close();
