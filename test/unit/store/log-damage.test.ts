@@ -17,7 +17,7 @@ const processes = {
 };
 
 function openOn(disk: MemoryDisk): Promise<LogStore> {
-  const options = { dir: 'log', clusterId, epoch, identity, segmentBytes: 900 };
+  const options = { dir: 'log', clusterId, epoch, identity, segmentBytes: 640 };
   return openLogStore({ ...options, disk, processes });
 }
 
@@ -30,13 +30,13 @@ interface Image {
 async function image(closed: boolean): Promise<Image> {
   const disk = new MemoryDisk();
   const store = await openOn(disk);
-  const first = entries(1, 12);
+  const first = entries(1, 12, { bytes: 8 });
   const at = first[7];
   if (!at) throw new Error('no entry 8');
   await store.persist([job({ hardState: hardState(1, 'one'), append: first.slice(0, 2) })]);
   for (const entry of first.slice(2)) await store.persist([job({ append: [entry] })]);
   await store.compact(metaAt(at));
-  const second = entries(11, 24, { previous: first[9]?.hash ?? '', term: 2 });
+  const second = entries(11, 24, { previous: first[9]?.hash ?? '', term: 2, bytes: 8 });
   await store.persist([
     job({ hardState: hardState(2, 'two'), cutBackTo: 10, append: second.slice(0, 4) }),
   ]);
