@@ -7,6 +7,7 @@
 import { randomInt } from 'node:crypto';
 import type { CidText, Ms, PeerId } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
+import { AgentError } from '../../base/error.ts';
 import { createPrng } from '../../base/prng.ts';
 import type { ContentEngine, Provider } from '../../content/api.ts';
 import { createEmbeddedEngine } from '../../content/embedded-engine.ts';
@@ -21,6 +22,7 @@ import {
 } from '../../wire/node-message.ts';
 import type { PinReport, Task } from '../api.ts';
 import type { Config } from '../config.ts';
+import { within } from '../deadline.ts';
 import { multiaddrOf } from '../membership.ts';
 import type { AgentMetrics } from '../metrics.ts';
 import type { Node } from '../node.ts';
@@ -39,6 +41,7 @@ import { createTasks } from './tasks.ts';
 
 const reportTimeoutMs: Ms = 3000;
 const readTimeoutMs: Ms = 60_000;
+const startTimeoutMs: Ms = 30_000;
 /** Repairs may copy this much in all; new pins don't count. */
 const repairBudget = { bytesPerSecond: 100 * 1024 * 1024, burstSeconds: 10 };
 
@@ -100,6 +103,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
   let told: Summary | null = null;
   let usage: Report['usage'] | null = null;
   let provider: Provider | null = null;
+  let starting: Promise<void> | null = null;
 
   const holdings = createHoldings({
     self,
@@ -238,7 +242,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
     peerRows.poke();
   }
 
-  async function start(): Promise<void> {
+  async function startAll(): Promise<void> {
     await engine.start();
     provider = engine.provider();
     deps.onProvider(provider);
@@ -259,8 +263,22 @@ export function createReplication(deps: ReplicationDeps): Replication {
     peerRows.start();
   }
 
+  /** Content starts beside the rest; whoever needs it while it starts waits for it. */
+  async function started(): Promise<void> {
+    if (starting === null) throw new AgentError('unavailable', 'content is not running');
+    await within(startTimeoutMs, 'content is starting', starting);
+  }
+
+  async function* cat(cid: CidText, path: string): AsyncIterable<Uint8Array> {
+    await started();
+    yield* engine.cat(cid, path, { timeoutMs: readTimeoutMs });
+  }
+
   return {
-    start,
+    start: () => {
+      starting ??= startAll();
+      return starting;
+    },
     stop: async () => {
       challenges.clear();
       await Promise.all([peerRows.stop(), planning.stop(), holdings.stop(), reporter.stop()]);
@@ -270,9 +288,15 @@ export function createReplication(deps: ReplicationDeps): Replication {
       holdings.poke();
       if (leads()) planning.poke();
     },
-    add: adding.add,
-    cat: (cid, path) => engine.cat(cid, path, { timeoutMs: readTimeoutMs }),
-    ls: (cid, path) => engine.ls(cid, path, { timeoutMs: readTimeoutMs }),
+    add: async (entries, options) => {
+      await started();
+      return adding.add(entries, options);
+    },
+    cat,
+    ls: async (cid, path) => {
+      await started();
+      return engine.ls(cid, path, { timeoutMs: readTimeoutMs });
+    },
     pin: reports.pin,
     pins: reports.pins,
     tasks: tasks.list,
