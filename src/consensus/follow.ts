@@ -4,6 +4,8 @@
  * any before is made durable before it is acknowledged.
  */
 import type { LogIndex, PeerId } from '../base/brand.ts';
+import { AgentError } from '../base/error.ts';
+import { decodeConfiguration } from '../wire/configuration.ts';
 import type { Append, Heartbeat } from '../wire/consensus-message.ts';
 import { chained, type Entry } from '../wire/entry.ts';
 import {
@@ -170,6 +172,17 @@ function corrupt(core: Core, detail: string): 'corrupt' {
   return 'corrupt';
 }
 
+function isConfiguration(entry: Entry): boolean {
+  try {
+    decodeConfiguration(entry.data);
+    return true;
+  } catch (thrown) {
+    // Only what a decoder refuses is bad data; anything else is our own bug.
+    if (thrown instanceof AgentError) return false;
+    throw thrown;
+  }
+}
+
 function addEntries(
   core: Core,
   prevIndex: LogIndex,
@@ -189,11 +202,15 @@ function addEntries(
     hash = entry.hash;
     from += 1;
   }
+  let lastTerm = log.termAt(prevIndex + from) ?? 0;
   for (let i = from; i < entries.length; i += 1) {
     const entry = entries[i];
     if (!entry || !chained(entry, hash, log.epoch))
       return corrupt(core, `entry ${prevIndex + i + 1} is not chained to the one before it`);
+    if (entry.term < lastTerm || (entry.kind === 'config' && !isConfiguration(entry)))
+      return corrupt(core, `entry ${entry.index} of term ${entry.term} can't be one of a log`);
     hash = entry.hash;
+    lastTerm = entry.term;
   }
   if (from === entries.length) return 'ok';
   const keep = prevIndex + from;

@@ -24,6 +24,9 @@ export const cooldownMsMax = 600_000;
 /** A leader that lasted this many hold times resets the cool-down. */
 export const holdsToReset = 10;
 
+/** What floating point may add to a product. */
+const roundingMs = 1e-6;
+
 export const defaultTiming: Timing = {
   heartbeatMs: 100,
   leaseMs: 500,
@@ -45,7 +48,7 @@ export function validateTiming(timing: Timing): string[] {
   const { heartbeatMs, leaseMs, electionMsMin, electionMsMax } = timing;
   if (heartbeatMs * 3 > leaseMs)
     wrong.push(`heartbeatMs x 3 is ${heartbeatMs * 3}; it must be at most leaseMs (${leaseMs})`);
-  if (leaseMs * promiseFactor > electionMsMin)
+  if (leaseMs * promiseFactor > electionMsMin + roundingMs)
     wrong.push(
       `leaseMs x ${promiseFactor} is ${leaseMs * promiseFactor}; ` +
         `it must be at most electionMsMin (${electionMsMin})`,

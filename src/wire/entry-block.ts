@@ -49,7 +49,7 @@ export function unpackEntries(bytes: Uint8Array, previousIndex: number): Entry[]
       index,
       term: block.readUIntBE(at + 5, 6),
       kind,
-      data: block.subarray(start, start + length),
+      data: new Uint8Array(bytes.buffer, bytes.byteOffset + start, length),
       hash: block.toString('hex', at + 11, at + headBytes),
     });
     at = start + length;
