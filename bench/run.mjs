@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 const benches = {
   writes: () => import('./writes.mjs'),
   failover: () => import('./failover.mjs'),
+  idle: () => import('./idle.mjs'),
 };
 
 function machine() {
@@ -38,20 +39,20 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '5' },
+    seconds: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
 const [name = ''] = positionals;
 const bench = Object.hasOwn(benches, name) ? benches[name] : null;
 const rounds = Number(values.rounds);
-const seconds = Number(values.seconds);
-if (bench === null || !Number.isInteger(rounds) || rounds < 1 || !(seconds > 0)) {
+const { run, secondsUsual = 5 } = (await bench?.()) ?? {};
+const seconds = Number(values.seconds ?? secondsUsual);
+if (!run || !Number.isInteger(rounds) || rounds < 1 || !(seconds > 0)) {
   const names = Object.keys(benches).join(', ');
   console.error(`usage: npm run bench -- NAME [--rounds N] [--seconds S] [--json]; NAME: ${names}`);
   process.exit(2);
 }
-const { run } = await bench();
 const before = machine();
 const result = await run({ rounds, seconds, say: (text) => console.error(text) });
 if (values.json) console.log(JSON.stringify({ name, machine: before, ...result }));
