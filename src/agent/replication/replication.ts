@@ -6,10 +6,9 @@
  */
 import { randomInt } from 'node:crypto';
 import type { CidText, Ms, PeerId } from '../../base/brand.ts';
-import type { Clock } from '../../base/clock.ts';
 import { AgentError } from '../../base/error.ts';
 import { createPrng } from '../../base/prng.ts';
-import type { ContentEngine, Provider } from '../../content/api.ts';
+import type { Provider } from '../../content/api.ts';
 import { createEmbeddedEngine } from '../../content/embedded-engine.ts';
 import { createRepairBudget } from '../../plan/repair-budget.ts';
 import {
@@ -20,14 +19,10 @@ import {
   reportAnswerSchema,
   reportSchema,
 } from '../../wire/node-message.ts';
-import type { PinReport, Task } from '../api.ts';
-import type { Config } from '../config.ts';
 import { within } from '../deadline.ts';
 import { multiaddrOf } from '../membership.ts';
-import type { AgentMetrics } from '../metrics.ts';
-import type { Node } from '../node.ts';
-import type { ReplicationSummary } from '../status-page.ts';
-import { type Adding, createAdding } from './adding.ts';
+import { createAdding } from './adding.ts';
+import type { Replication, ReplicationDeps } from './api.ts';
 import { createChallenges } from './challenges.ts';
 import { createDriver, type Summary } from './driver.ts';
 import { createHoldings } from './holdings.ts';
@@ -44,36 +39,6 @@ const readTimeoutMs: Ms = 60_000;
 const startTimeoutMs: Ms = 30_000;
 /** Repairs may copy this much in all; new pins don't count. */
 const repairBudget = { bytesPerSecond: 100 * 1024 * 1024, burstSeconds: 10 };
-
-export interface ReplicationDeps {
-  readonly node: Node;
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly metrics: AgentMetrics;
-  readonly contentDir: string;
-  /** Of this process. */
-  readonly incarnation: number;
-  readonly event: (type: string, data: Record<string, unknown>) => void;
-  readonly onProvider: (provider: Provider) => void;
-  readonly onFailure: (text: string, error: unknown) => void;
-}
-
-export interface Replication {
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** Entries were applied here. */
-  onApplied(): void;
-  readonly add: Adding['add'];
-  cat(cid: CidText, path: string): AsyncIterable<Uint8Array>;
-  ls(cid: CidText, path: string): ReturnType<ContentEngine['ls']>;
-  pin(cid: CidText): Promise<PinReport>;
-  pins(after: string | null, limit: number): Promise<{ pins: PinReport[]; next: string | null }>;
-  tasks(): Task[];
-  /** For the status page; null until the leader has told. */
-  summary(): ReplicationSummary | null;
-  /** Where this node's content host listens; null while it doesn't run. */
-  provider(): Provider | null;
-}
 
 export function createReplication(deps: ReplicationDeps): Replication {
   const { node, config, clock, metrics } = deps;

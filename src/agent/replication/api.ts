@@ -1,0 +1,40 @@
+/** What the agent gives to its content side, and what it gets from it. */
+import type { CidText } from '../../base/brand.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { ContentEngine, Provider } from '../../content/api.ts';
+import type { PinReport, Task } from '../api.ts';
+import type { Config } from '../config.ts';
+import type { AgentMetrics } from '../metrics.ts';
+import type { Node } from '../node.ts';
+import type { ReplicationSummary } from '../status-page.ts';
+import type { Adding } from './adding.ts';
+
+export interface ReplicationDeps {
+  readonly node: Node;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly metrics: AgentMetrics;
+  readonly contentDir: string;
+  /** Of this process. */
+  readonly incarnation: number;
+  readonly event: (type: string, data: Record<string, unknown>) => void;
+  readonly onProvider: (provider: Provider) => void;
+  readonly onFailure: (text: string, error: unknown) => void;
+}
+
+export interface Replication {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Entries were applied here. */
+  onApplied(): void;
+  readonly add: Adding['add'];
+  cat(cid: CidText, path: string): AsyncIterable<Uint8Array>;
+  ls(cid: CidText, path: string): ReturnType<ContentEngine['ls']>;
+  pin(cid: CidText): Promise<PinReport>;
+  pins(after: string | null, limit: number): Promise<{ pins: PinReport[]; next: string | null }>;
+  tasks(): Task[];
+  /** For the status page; null until the leader has told. */
+  summary(): ReplicationSummary | null;
+  /** Where this node's content host listens; null while it doesn't run. */
+  provider(): Provider | null;
+}
