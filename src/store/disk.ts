@@ -74,13 +74,30 @@ function fileOf(handle: fs.FileHandle): DiskFile {
   };
 }
 
+/** Into one buffer of the file's size, where `readFile` would hold it twice for a moment. */
+async function readWhole(path: string): Promise<Buffer> {
+  const handle = await fs.open(path, constants.O_RDONLY);
+  try {
+    const bytes = Buffer.allocUnsafe((await handle.stat()).size);
+    let done = 0;
+    while (done < bytes.length) {
+      const { bytesRead } = await handle.read(bytes, done, bytes.length - done, done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return bytes.subarray(0, done);
+  } finally {
+    await handle.close();
+  }
+}
+
 /** The operating system's file system. */
 export function createDisk(): Disk {
   const { O_CREAT, O_TRUNC, O_RDWR } = constants;
   return {
     open: async (path) => fileOf(await fs.open(path, O_RDWR)),
     create: async (path) => fileOf(await fs.open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)),
-    read: (path) => unless<Buffer | null>('ENOENT', null, () => fs.readFile(path)),
+    read: (path) => unless<Buffer | null>('ENOENT', null, () => readWhole(path)),
     list: (dir) => fs.readdir(dir),
     makeDir: async (dir) => {
       const made = await fs.mkdir(dir, { recursive: true, mode: 0o700 });

@@ -34,7 +34,8 @@ export interface RecoveredLog {
   readonly lastIndex: LogIndex;
   readonly lastHash: string | null;
   readonly end: LogEnd;
-  readonly lastBatchOffset: number;
+  /** Where the last batch begins, and its bytes. */
+  readonly lastBatch: { readonly offset: number; readonly bytes: Buffer };
   readonly active: SegmentHead;
   readonly segments: readonly KeptSegment[];
   readonly tornBytes: number;
@@ -73,6 +74,7 @@ interface Read {
   readonly head: SegmentHead;
   readonly scan: Scan;
   readonly isLast: boolean;
+  readonly lastBatch: RecoveredLog['lastBatch'];
 }
 
 /** Refuses a segment whose tail is more than a torn last batch. */
@@ -126,7 +128,9 @@ export async function recoverLog(input: RecoveryInput): Promise<RecoveredLog> {
     const bytes = (await input.disk.read(path)) ?? Buffer.alloc(0);
     const head = readSegmentHead(path, bytes);
     const scan = scanSegment(bytes.subarray(0, head.bytes), head);
-    const read: Read = { path, head, scan, isLast: number === kept.at(-1) };
+    const offset = scan.batches.at(-1)?.offset ?? scan.end;
+    const lastBatch = { offset, bytes: Buffer.from(bytes.subarray(offset, scan.end)) };
+    const read: Read = { path, head, scan, isLast: number === kept.at(-1), lastBatch };
     if (before !== null) checkSeam(before, read);
     checkTail(input, read);
     if (!read.isLast && scan.tail.type === 'torn')
@@ -176,7 +180,7 @@ function summary(
     lastIndex: replay.lastIndex(),
     lastHash: replay.lastHash(),
     end: { seq: scan.nextSeq - 1, segment: head.number, offset: scan.end, link: scan.link },
-    lastBatchOffset: scan.batches.at(-1)?.offset ?? scan.end,
+    lastBatch: last.lastBatch,
     active: head,
     segments,
     tornBytes: torn?.bytes ?? 0,
@@ -191,13 +195,11 @@ function summary(
  */
 export async function settleEnd(input: RecoveryInput, log: RecoveredLog): Promise<void> {
   const path = join(input.dir, segmentName(log.active.number));
-  const bytes = (await input.disk.read(path)) ?? Buffer.alloc(0);
-  const from = log.lastBatchOffset;
-  const settled = Buffer.alloc(log.end.offset - from + log.tornBytes);
-  bytes.copy(settled, 0, from, log.end.offset);
+  const { offset, bytes } = log.lastBatch;
+  const settled = Buffer.concat([bytes, Buffer.alloc(log.tornBytes)]);
   const file = await input.disk.open(path);
   try {
-    if (settled.length > 0) await file.write(settled, from);
+    if (settled.length > 0) await file.write(settled, offset);
     await file.sync();
   } finally {
     await file.close();

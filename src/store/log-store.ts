@@ -35,14 +35,14 @@ export interface LogStoreOptions {
   readonly identity: PeerId;
   /** True when the identity key was there before this start: then the log must be there too. */
   readonly mustExist?: boolean;
-  /** @default 16 MiB */
+  /** @default 8 MiB */
   readonly segmentBytes?: number;
   readonly disk?: Disk;
   readonly processes?: Processes;
   readonly nowMs?: () => number;
 }
 
-const segmentBytesDefault = 16 * 1024 * 1024;
+const segmentBytesDefault = 8 * 1024 * 1024;
 const hardStateName = 'hard-state';
 const startName = 'start';
 

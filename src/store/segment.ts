@@ -194,8 +194,17 @@ function laterBatch(bytes: Buffer, bad: BadBatch): number | null {
   return null;
 }
 
+const zeros = Buffer.alloc(64 * 1024);
+
+/** Offset of the last byte from `from` on that is not zero; below `from` if there is none. */
 function lastNonZero(bytes: Buffer, from: number): number {
-  let i = bytes.length - 1;
+  let end = bytes.length;
+  while (end > from) {
+    const start = Math.max(from, end - zeros.length);
+    if (bytes.compare(zeros, 0, end - start, start, end) !== 0) break;
+    end = start;
+  }
+  let i = end - 1;
   while (i >= from && bytes[i] === 0) i--;
   return i;
 }
