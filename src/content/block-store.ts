@@ -9,7 +9,7 @@ import type { BlockFiles } from './block-files.ts';
 import type { BlockKey } from './cid-text.ts';
 import type { ContentDb } from './content-db.ts';
 
-const writingBytesMax = 24 * 1024 * 1024;
+const writingBytesMax = 8 * 1024 * 1024;
 const freshBlocksMax = 1024;
 const freeRecheckMs = 250;
 

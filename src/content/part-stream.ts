@@ -9,7 +9,7 @@ import { AgentError } from '../base/error.ts';
 import { type ErrorData, errorData, errorFrom } from './worker-protocol.ts';
 
 export const partBytesMax = 1024 * 1024;
-const windowBytes = 8 * 1024 * 1024;
+const windowBytes = 4 * 1024 * 1024;
 /** What a part costs besides its bytes, so that a million empty ones are bounded as well. */
 const partCostBytes = 1024;
 
@@ -126,22 +126,29 @@ export function createPartReader(port: MessagePort): PartReader {
   };
 }
 
-/** Cuts a stream into buffers of our own of at most `partBytesMax`, each full but the last. */
-export async function* ownChunks(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/**
+ * Cuts streams, one after the other, into buffers of our own of at most `partBytesMax`, each full
+ * but the last of a stream. The buffer of a short last piece is used again for the next stream.
+ */
+export function createChunker(): (source: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array> {
   let buffer: Uint8Array<ArrayBuffer> | null = null;
-  let filled = 0;
-  for await (const chunk of source) {
-    for (let taken = 0; taken < chunk.length; ) {
-      buffer ??= new Uint8Array(partBytesMax);
-      const piece = chunk.subarray(taken, taken + partBytesMax - filled);
-      buffer.set(piece, filled);
-      filled += piece.length;
-      taken += piece.length;
-      if (filled < partBytesMax) continue;
-      yield buffer;
-      buffer = null;
-      filled = 0;
+
+  return async function* chunks(source) {
+    let filled = 0;
+    for await (const chunk of source) {
+      for (let taken = 0; taken < chunk.length; ) {
+        buffer ??= new Uint8Array(partBytesMax);
+        const piece = chunk.subarray(taken, taken + partBytesMax - filled);
+        buffer.set(piece, filled);
+        filled += piece.length;
+        taken += piece.length;
+        if (filled < partBytesMax) continue;
+        const full = buffer;
+        buffer = null;
+        filled = 0;
+        yield full;
+      }
     }
-  }
-  if (buffer !== null && filled > 0) yield buffer.slice(0, filled);
+    if (buffer !== null && filled > 0) yield buffer.slice(0, filled);
+  };
 }

@@ -13,6 +13,7 @@ import { blockKey } from './cid-text.ts';
 import { entryNames } from './entry-path.ts';
 
 const filesAtOnceMax = 8;
+const blockWriteConcurrency = 6;
 const entriesMax = 2_000_000;
 
 /** One entry of an add; `content` is null for a directory. */
@@ -134,9 +135,8 @@ export async function importUnixfs(
   async function storeOne({ path, content }: ImportEntry): Promise<Stored> {
     if (content === null) return { path, file: null };
     files += 1;
-    const file = await importFile({ content: countingContent(content, onBytes) }, target, {
-      profile,
-    });
+    const counted = countingContent(content, onBytes);
+    const file = await importFile({ content: counted }, target, { profile, blockWriteConcurrency });
     return { path, file };
   }
 

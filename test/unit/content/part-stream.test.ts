@@ -1,9 +1,9 @@
 import { MessageChannel } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import {
+  createChunker,
   createPartReader,
   createPartWriter,
-  ownChunks,
   type Part,
   partBytesMax,
 } from '../../../src/content/part-stream.ts';
@@ -77,7 +77,7 @@ test.each([
     for (const bytes of pieces) yield new Uint8Array(bytes);
   }
   const lengths: number[] = [];
-  for await (const chunk of ownChunks(source())) {
+  for await (const chunk of createChunker()(source())) {
     lengths.push(chunk.length);
     expect(chunk.buffer.byteLength).toBe(chunk.length); // it can be moved
   }
