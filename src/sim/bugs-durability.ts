@@ -8,8 +8,8 @@ export const atomicityBugs: readonly PlantedBug[] = [
     edits: [
       {
         file: 'consensus/voting.ts',
-        find: "  else core.out.sendAfter(core.out.hardStateJob, to, { type: 'vote-reply', ...body });\n",
-        replace: "  else core.out.send(to, { type: 'vote-reply', ...body });\n",
+        find: "  else core.out.sendAfter(core.out.hardStateJob, to, { type: 'vote-reply'",
+        replace: "  else core.out.send(to, { type: 'vote-reply'",
       },
     ],
   },
@@ -130,7 +130,8 @@ export const atomicityBugs: readonly PlantedBug[] = [
           '    if (at > index) continue;\n' +
           '    lead.waiting.delete(at);\n' +
           '    const result = new Uint8Array([0xa0]);\n' +
-          "    settleOrigin(core, origin, { type: 'applied', index: at, term: core.hard.term, result });\n" +
+          '    const { term } = core.hard;\n' +
+          "    settleOrigin(core, origin, { type: 'applied', index: at, term, result });\n" +
           '  }\n',
       },
       {

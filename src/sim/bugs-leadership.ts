@@ -78,7 +78,8 @@ export const leadershipBugs: readonly PlantedBug[] = [
         find: '  return sent.monoMs + leaseLengthMs(core.options.timing.leaseMs);\n',
         replace:
           '  let heard = sent.monoMs;\n' +
-          '  for (const item of lead.progress.values()) heard = Math.max(heard, item.lastAckMs);\n' +
+          '  for (const { lastAckMs } of lead.progress.values())\n' +
+          '    heard = Math.max(heard, lastAckMs);\n' +
           '  return heard + leaseLengthMs(core.options.timing.leaseMs);\n',
       },
     ],
@@ -107,8 +108,8 @@ export const leadershipBugs: readonly PlantedBug[] = [
     edits: [
       {
         file: 'consensus/takeover.ts',
-        find: "  if (lastTakeoverMs !== null && nowMs - lastTakeoverMs < cooldown) return 'cool-down';\n",
-        replace: '',
+        find: '  if (lastTakeoverMs !== null && nowMs - lastTakeoverMs < cooldown)',
+        replace: '  if (lastTakeoverMs !== null && nowMs < 0)',
       },
     ],
   },

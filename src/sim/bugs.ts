@@ -1,8 +1,8 @@
 /**
  * Planted bugs: small changes of the source that break one rule each. They are applied while the
- * simulator is bundled and never exist in the product. Each must be caught within 500 seeds or by a
- * directed scenario; that is how we know that the simulator sees. Every `find` must be there exactly
- * once, so that a change of the source which makes a bug meaningless is noticed.
+ * simulator is bundled and never exist in the product. Each must be caught within 500 seeds or by
+ * a directed scenario; that is how we know that the simulator sees. Every `find` must be there
+ * exactly once, so that a change of the source which makes a bug meaningless is noticed.
  */
 import { atomicityBugs } from './bugs-durability.ts';
 import { leadershipBugs } from './bugs-leadership.ts';

@@ -32,7 +32,11 @@ const retryMsMin = 10;
 const retryMsMax = 250;
 /** How long after the deadline a client still waits. */
 const patienceMs: Ms = 700;
-const indexTypes = ['peer_lists', 'peer_lists', 'peer_lists', 'content_metadata'] as const;
+/** Content is searched by its text, which costs more than all the rest: it comes seldom. */
+const indexTypes = [
+  ...(['peer_lists', 'peer_lists', 'peer_lists', 'peer_lists', 'peer_lists'] as const),
+  ...(['embeddings', 'embeddings', 'content_metadata'] as const),
+];
 
 export function createClient(deps: ClientDeps): Client {
   const { queue, prng, checks } = deps;

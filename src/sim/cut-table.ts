@@ -131,7 +131,8 @@ function* casesOf({ nodes, sample, prng, stride, part }: CutTableOptions): Gener
 export function describeCase(item: CutCase): string {
   const { nodes, shape, highestRank, longestLog, when } = item;
   const cuts = describeShape(shape, nodes);
-  return `${nodes} nodes, ${cuts} (${when}), highest rank ${highestRank}, longest log ${longestLog}`;
+  const places = `highest rank ${highestRank}, longest log ${longestLog}`;
+  return `${nodes} nodes, ${cuts} (${when}), ${places}`;
 }
 
 export function runCutTable(options: CutTableOptions): CutReport {

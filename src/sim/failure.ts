@@ -1,7 +1,7 @@
 /**
  * What a simulation can find, and the exit code that says so. A failed check is `correctness`, a
- * cluster that does not come to rest after the faults stopped is `liveness`, and an exception of the
- * code under test is a `crash` (its own assertions are one more checker).
+ * cluster that does not come to rest after the faults stopped is `liveness`, and an exception of
+ * the code under test is a `crash` (its own assertions are one more checker).
  */
 import type { Ms } from '../base/brand.ts';
 

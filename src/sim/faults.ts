@@ -45,11 +45,11 @@ export function createFaults(deps: FaultDeps): Faults {
   let over = false;
 
   const nodeAt = (slot: number): SimNode => present(world.nodes[slot], 'a node');
-  const any = (): SimNode => nodeAt(prng.pick(deps.slots()));
+  const anybody = (): SimNode => nodeAt(prng.pick(deps.slots()));
   /** The leader twice as often as chance would: trouble there is what elections are for. */
   const victim = (): SimNode => {
     const leader = world.nodes.find((node) => node.leads());
-    return leader !== undefined && prng.chance(0.45) ? leader : any();
+    return leader !== undefined && prng.chance(0.45) ? leader : anybody();
   };
   const after = (ms: Ms, run: () => void): void => {
     queue.in(ms, () => {
@@ -196,7 +196,7 @@ export function createFaults(deps: FaultDeps): Faults {
     'slow-disk': slowDisk,
     'stuck-disk': stuckDisk,
     clock: () => {
-      const node = any();
+      const node = anybody();
       const rate = 1 + prng.range(-clockRateErrorMax, clockRateErrorMax);
       node.clock.setRate(queue.nowMs(), rate);
       if (prng.chance(0.3)) node.clock.setWall(queue.nowMs(), prng.range(-1e7, 1e7));

@@ -32,8 +32,15 @@ export interface NodeCatalog {
 
 const nothing: Dump = { index: 0, chunks: [], bytes: 0 };
 
+/** No rollback journal: a failed apply ends the run anyway, and it costs a fifth of the time. */
+function openMemory(): DatabaseSync {
+  const db = new DatabaseSync(':memory:');
+  db.exec('PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY');
+  return db;
+}
+
 export function createNodeCatalog(): NodeCatalog {
-  let db = new DatabaseSync(':memory:');
+  let db = openMemory();
   let catalog: Catalog = openCatalog(db);
   let row = prepareRow();
   let saved: Dump = nothing;
@@ -44,7 +51,7 @@ export function createNodeCatalog(): NodeCatalog {
   }
   function reopen(): void {
     db.close();
-    db = new DatabaseSync(':memory:');
+    db = openMemory();
     catalog = openCatalog(db);
     row = prepareRow();
   }
@@ -59,7 +66,7 @@ export function createNodeCatalog(): NodeCatalog {
     checkpointIndex: () => saved.index,
     apply: (entries) => {
       const results = catalog.apply(entries);
-      applied = catalog.appliedIndex();
+      applied = entries.at(-1)?.index ?? applied;
       return results;
     },
     digest: () => catalog.digest(),

@@ -84,7 +84,8 @@ export function createOracle(): Oracle {
     const same =
       given.ok === expected.ok && given.index === expected.index && version === expected.version;
     if (same) return null;
-    return `entry ${entry.index} answered ${JSON.stringify(given)}, not ${JSON.stringify(expected)}`;
+    const wanted = JSON.stringify(expected);
+    return `entry ${entry.index} answered ${JSON.stringify(given)}, not ${wanted}`;
   }
 
   return {

@@ -28,6 +28,15 @@ interface PlainNode {
 
 /** Whether plain Raft elects a leader that stays; `longest` holds a log that the others lack. */
 export function plainRaftElects(nodes: number, shape: Shape, longest: number, prng: Prng): boolean {
+  return createPlainCluster(nodes, shape, longest, prng)();
+}
+
+function createPlainCluster(
+  nodes: number,
+  shape: Shape,
+  longest: number,
+  prng: Prng,
+): () => boolean {
   const queue = createEventQueue();
   const all: PlainNode[] = Array.from({ length: nodes }, () => ({
     ...{ term: 2, vote: null, state: 'follower' as const, deadlineMs: 0, leadsSinceMs: 0 },
@@ -126,9 +135,11 @@ export function plainRaftElects(nodes: number, shape: Shape, longest: number, pr
     rearm(node);
     tick(id);
   });
-  while (queue.nowMs() < limitMs) {
-    queue.runUntil(queue.nowMs() + 100);
-    if (all.some(stays)) return true;
-  }
-  return false;
+  return () => {
+    while (queue.nowMs() < limitMs) {
+      queue.runUntil(queue.nowMs() + 100);
+      if (all.some(stays)) return true;
+    }
+    return false;
+  };
 }

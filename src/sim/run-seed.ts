@@ -62,7 +62,8 @@ function unrest(world: World, what: string): SimFailure {
     const { state, term, leader, commitIndex, appliedIndex, lastIndex } = status;
     const { voters, outgoing } = status.configuration;
     return (
-      `${node.id}(${node.certificate.rank}) ${state} term ${term} leader ${leader} log ${lastIndex} ` +
+      `${node.id}(${node.certificate.rank}) ${state} term ${term} leader ${leader} ` +
+      `log ${lastIndex} ` +
       `commit ${commitIndex} applied ${appliedIndex} voters ${voters} | ${outgoing ?? '-'}`
     );
   });

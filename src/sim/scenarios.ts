@@ -84,7 +84,7 @@ function restartedVoter(seed: number, leaseMsLongest: Ms): boolean {
   });
 }
 
-/** A candidate asks for what it lacks; before the answer comes it has become somebody's follower. */
+/** A candidate asks for what it lacks; before the answer comes it follows somebody. */
 function lateFetch(seed: number): boolean {
   const cast = [...masters(2), { ...present(masters(3)[2], 'the third'), terms: [1, 2] }];
   return withStage(seed, cast, (world) => {

@@ -5,6 +5,7 @@
 import type { PeerId, Term } from '../base/brand.ts';
 import type { Message } from '../wire/consensus-message.ts';
 import type { ClientChecks } from './client-checks.ts';
+import type { ConfigurationChecks } from './configuration-checks.ts';
 import type { DurabilityChecks } from './durability-checks.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { LeadershipChecks } from './leadership-checks.ts';
@@ -20,6 +21,7 @@ export interface WorldObserverDeps {
   readonly log: LogChecks;
   readonly leadership: LeadershipChecks;
   readonly durability: DurabilityChecks;
+  readonly configurations: ConfigurationChecks;
   readonly clients: ClientChecks;
   readonly orders: { given: number; executed: number; refused: number };
   readonly fail: Fail;
@@ -48,6 +50,7 @@ function eventNumber(type: string): number {
 
 export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
   const { queue, trace, log, leadership, durability, clients, orders, fail } = deps;
+  const { configurations } = deps;
   const expected = new Map<number, Term>();
   const damaged = new Set<string>();
   const taps: Tap[] = [];
@@ -66,6 +69,7 @@ export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
       trace.line(queue.nowMs(), () => `${node.id} starts`);
       durability.onStart(node);
       log.onStart(node);
+      configurations.onStart(node);
     },
     onEnd: (node, how) => {
       trace.line(queue.nowMs(), () => `${node.id} ends: ${how}`);
@@ -90,6 +94,7 @@ export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
     },
     onPersist: (node, job) => {
       log.onPersist(node, job);
+      configurations.onPersist(node, job);
       trace.line(queue.nowMs(), () => `${node.id} writes ${describeJob(job)}`);
     },
     onDurable: (node, job) => durability.onDurable(node, job),

@@ -15,6 +15,7 @@ import type {
 } from '../consensus/api.ts';
 import type { Certificate } from '../wire/member.ts';
 import { type ClientChecks, createClientChecks } from './client-checks.ts';
+import { createConfigurationChecks } from './configuration-checks.ts';
 import { createDurabilityChecks, type DurabilityChecks } from './durability-checks.ts';
 import { createEventQueue, type EventQueue } from './event-queue.ts';
 import { SimFailure } from './failure.ts';
@@ -102,6 +103,7 @@ export function createWorld(options: WorldOptions): World {
   };
   const log = createLogChecks(fail);
   const durability = createDurabilityChecks(fail);
+  const configurations = createConfigurationChecks({ fail, nodes: () => nodes });
   const clients = createClientChecks({ queue, fail, log });
   const leadership = createLeadershipChecks({
     ...{ queue, fail, nodes: () => nodes },
@@ -124,7 +126,7 @@ export function createWorld(options: WorldOptions): World {
     },
   });
   const observer = createWorldObserver({
-    ...{ queue, trace, log, leadership, durability, clients, orders, fail },
+    ...{ queue, trace, log, leadership, durability, configurations, clients, orders, fail },
   });
 
   function receive(to: number, from: number, packet: Packet): void {
