@@ -147,7 +147,8 @@ export function crossFieldMistakes(config: Config): string[] {
       `timing.heartbeatMs x 3 is ${t.heartbeatMs * 3}, more than timing.leaseMs ${t.leaseMs}: ` +
         'a lease must survive two lost heartbeats',
     );
-  if (t.leaseMs * 1.11 > t.electionMsMin)
+  // In whole numbers: 600 x 1.11 is a little more than 666 in floating point.
+  if (t.leaseMs * 111 > t.electionMsMin * 100)
     mistakes.push(
       `timing.leaseMs x 1.11 is ${Math.ceil(t.leaseMs * 1.11)}, more than timing.electionMsMin ` +
         `${t.electionMsMin}: a lease must end before anybody stands for election`,

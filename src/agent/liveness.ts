@@ -34,7 +34,10 @@ export function livenessOf(options: {
     const state = nowMs - startedMs < failedMs ? 'suspect' : 'failed';
     return { state, lastSeenMs: null };
   }
-  const lastMs = Math.max(closedMs ?? 0, heardMs ?? 0);
+  const lastMs = Math.max(
+    closedMs ?? Number.NEGATIVE_INFINITY,
+    heardMs ?? Number.NEGATIVE_INFINITY,
+  );
   const lastSeenMs = Math.max(0, nowMs - lastMs);
   if (closedMs === null) {
     const limit = silentMsMax;
