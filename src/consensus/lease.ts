@@ -25,7 +25,9 @@ export function leaseUntilMs(core: Core, now: Now): Ms {
   const round = quorumRound(core, lead);
   // Alone, the leader is its own majority: the lease is as fresh as the question.
   const sent = round === lead.round && isAlone(core) ? now : lead.rounds.sentAt(round);
-  if (!sent || now.skippedMs - sent.skippedMs > skippedMsMax) return Number.NEGATIVE_INFINITY;
+  // Wall time set back may hide a suspension: a change in either direction voids the lease.
+  const skippedMs = sent ? Math.abs(now.skippedMs - sent.skippedMs) : 0;
+  if (!sent || skippedMs > skippedMsMax) return Number.NEGATIVE_INFINITY;
   return sent.monoMs + leaseLengthMs(core.options.timing.leaseMs);
 }
 

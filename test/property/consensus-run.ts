@@ -63,7 +63,7 @@ function pieceOf(run: Run): void {
   const a = prng.pick(ids);
   const b = prng.pick(ids);
   const up = cluster.node(a).core !== null;
-  switch (prng.int(9)) {
+  switch (prng.int(11)) {
     case 0:
       if (up && prng.chance(0.6)) cluster.kill(a, prng.chance(0.8));
       break;
@@ -92,6 +92,14 @@ function pieceOf(run: Run): void {
       break;
     case 7:
       for (const id of ids) cluster.rejoin(id);
+      break;
+    case 8:
+      if (up && cluster.node(a).awakeAtMs <= cluster.nowMs)
+        cluster.suspend(a, prng.range(10, 2000));
+      break;
+    case 9:
+      if (cluster.node(a).stuck) cluster.releaseDisk(a);
+      else cluster.node(a).stuck = [];
       break;
     default:
       if (up) cluster.slow.set(`${a}>${b}`, prng.range(0, 40));
@@ -134,8 +142,10 @@ function check(run: Run): void {
 
 function settle(run: Run): void {
   const { cluster, watch, acknowledged } = run;
+  cluster.run(2500);
   for (const id of cluster.nodes.keys()) {
     if (!cluster.node(id).core) cluster.start(id);
+    cluster.releaseDisk(id);
     cluster.rejoin(id);
   }
   cluster.slow.clear();
@@ -166,10 +176,10 @@ export function randomRun(seed: number, pieces: number): string[] {
     linkMs: prng.pick([0.2, 1, 15]),
     diskMs: prng.pick([0.1, 2, 30]),
     trailing: prng.pick([3, 50, 10_000]),
+    rates: [0.95, 1.05],
     timing: { holdMs: 2000, voterGraceMs: 3000, takeoverCooldownMs: 3000 },
     watch: (node, fact) => watch.fact(node, fact),
   });
-  for (const node of cluster.nodes.values()) node.rate = 1;
   const run: Run = { cluster, prng, watch, sent: [], acknowledged: new Map(), reads: [] };
   for (let i = 0; i < pieces && watch.wrong.length === 0; i += 1) {
     if (prng.chance(0.5)) pieceOf(run);

@@ -63,6 +63,8 @@ export interface ClusterOptions {
   readonly timing?: Partial<Timing>;
   readonly trailing?: number;
   readonly seed?: number;
+  /** Slowest and fastest clock; the nodes alternate between them. */
+  readonly rates?: readonly [number, number];
   readonly watch?: (node: SimNode, fact: Fact) => void;
   readonly drop?: (from: string, to: string, message: Message) => boolean;
 }
@@ -105,7 +107,7 @@ export class Cluster {
       disk: { hardState: freshHardState, snapshot: null, entries: [], applied: 0 },
       catalog: [],
       skippedMs: 0,
-      rate: 1,
+      rate: this.options.rates?.[this.nodes.size % 2] ?? 1,
       sleptMs: 0,
       awakeAtMs: 0,
       stuck: null,
@@ -367,7 +369,7 @@ export class Cluster {
       let ticking: SimNode | null = null;
       for (const node of this.nodes.values()) {
         if (!node.core || node.awakeAtMs > this.nowMs) continue;
-        const at = Math.max(node.core.nextWakeMs() / node.rate + node.sleptMs, this.nowMs);
+        const at = Math.max(node.core.nextWakeMs() / node.rate + node.sleptMs + 1e-6, this.nowMs);
         if (at < wake) {
           wake = at;
           ticking = node;
@@ -404,7 +406,7 @@ export class Cluster {
 
   acting(): string[] {
     return [...this.nodes.values()]
-      .filter((node) => node.core?.mayAct(this.now(node)))
+      .filter((node) => node.awakeAtMs <= this.nowMs && node.core?.mayAct(this.now(node)))
       .map((node) => node.id);
   }
 
