@@ -19,6 +19,7 @@ const networkKey = createHash('sha256').update('bench').digest('hex');
 type Request =
   | { op: 'add'; megabytes: number; files: number }
   | { op: 'pin'; cid: string; provider: Provider }
+  | { op: 'facts' }
   | { op: 'stop' };
 
 async function* randomFile(bytes: number): AsyncGenerator<Uint8Array> {
@@ -43,7 +44,10 @@ async function child(dir: string): Promise<void> {
     loopP99Ms: Math.round(delay.percentile(99) / 1e4) / 100,
     loopMaxMs: Math.round(delay.max / 1e4) / 100,
     rssMb: Math.round(process.memoryUsage().rss / 1e6),
+    cpuSeconds: Math.round(process.cpuUsage(cpuAtStart).user / 1e4 + cpuSystem()) / 100,
   });
+  const cpuAtStart = process.cpuUsage();
+  const cpuSystem = (): number => process.cpuUsage(cpuAtStart).system / 1e4;
   const pinned = (cid: string): Promise<void> =>
     new Promise((resolve) => {
       engine.onPinChange((status) => {
@@ -61,6 +65,8 @@ async function child(dir: string): Promise<void> {
       engine.pin(request.cid);
       await done;
       process.send?.({ ok: true, ...facts() });
+    } else if (request.op === 'facts') {
+      process.send?.(facts());
     } else {
       await engine.stop();
       process.disconnect();
@@ -104,6 +110,7 @@ async function main(): Promise<void> {
   const cid = added.item.cid;
   const pins = await Promise.all(targets.map((t) => ask<object>(t, { op: 'pin', cid, provider })));
   const seconds = (performance.now() - startMs) / 1000;
+  const served = await ask<object>(source, { op: 'facts' });
   const perCopy = added.item.bytes / 1e6 / seconds;
   const report = {
     bytes: added.item.bytes,
@@ -113,7 +120,7 @@ async function main(): Promise<void> {
     mbPerSecondEachCopy: Math.round(perCopy),
     mbPerSecondAllCopies: Math.round(perCopy * targets.length),
     idleRssMb: started.map((one) => one.rssMb),
-    source: added,
+    source: { added, served },
     targets: pins,
   };
   process.stdout.write(`${JSON.stringify(report)}\n`);

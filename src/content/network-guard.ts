@@ -1,8 +1,8 @@
 /**
  * The private network's connection protector (pnet, wire compatible with kubo) made safe to use for
- * long and under load. Its cipher lives in one WebAssembly memory for the thread, which grows
- * with the largest piece ciphered at once and with every connection ever made, and once it has grown
- * it grows again at each switch between connections until it throws. So pieces are capped far below
+ * long and under load. Its cipher lives in one WebAssembly memory of the thread, which grows with
+ * the largest piece ciphered at once and with every connection ever made; once it has grown, it
+ * grows again at each switch between connections until it throws. So pieces are capped far below
  * the initial memory, and a closed connection gives its cipher state back.
  */
 import type { AbortOptions, ConnectionProtector, MultiaddrConnection } from '@libp2p/interface';
