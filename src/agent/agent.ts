@@ -149,6 +149,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       statusUrl: () => statusUrl,
       resources: createResources(folder.path),
       replication: () => replication?.summary() ?? null,
+      holdsContent: () => (replication?.provider() ?? null) !== null,
     });
     replication = startContent(started);
     say();

@@ -28,7 +28,9 @@ export function livenessOf(options: {
   readonly nowMs: Ms;
 }): Liveness {
   const { peer, self, link, heardMs, startedMs, nowMs } = options;
-  if (peer === self || link?.connected) return { state: 'alive', lastSeenMs: 0 };
+  if (peer === self) return { state: 'alive', lastSeenMs: 0 };
+  if (link?.connected)
+    return { state: 'alive', lastSeenMs: nowMs - Math.max(link.sinceMs, heardMs ?? 0) };
   const closedMs = link !== null && link.sinceMs > 0 ? link.sinceMs : null;
   if (closedMs === null && heardMs === null) {
     const state = nowMs - startedMs < failedMs ? 'suspect' : 'failed';

@@ -34,6 +34,7 @@ export interface NodeViewDeps {
   readonly statusUrl: () => string | null;
   readonly resources: () => Promise<Resources>;
   readonly replication: () => ReplicationSummary | null;
+  readonly holdsContent: () => boolean;
 }
 
 export interface NodeView {
@@ -73,6 +74,7 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       links: node.mesh.links(),
       addresses: node.mesh.addresses(),
       statusUrl: deps.statusUrl(),
+      holdsContent: deps.holdsContent(),
       replication: deps.replication(),
       index,
     };

@@ -64,7 +64,9 @@ export function createPeerService(deps: PeerServiceDeps): PeerService {
     try {
       const message = decodeMessage(frame);
       deps.leadership()?.heard(from);
-      const certificate = deps.directory().certificateOf(from);
+      const directory = deps.directory();
+      directory.heard(from, clock.now().monoMs);
+      const certificate = directory.certificateOf(from);
       deps.post({ type: 'message', from, certificate, message });
     } catch (thrown) {
       metrics.count('frames_undecodable');
@@ -97,6 +99,7 @@ export function createPeerService(deps: PeerServiceDeps): PeerService {
         const answer = answers.get(name);
         if (answer === undefined)
           throw new AgentError('not-built', `this node answers no request ${name.slice(0, 64)}`);
+        deps.directory().heard(from, clock.now().monoMs);
         return answer(from, body);
       },
       onStream: async (from, name, header, source) => {

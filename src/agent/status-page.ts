@@ -37,6 +37,8 @@ export interface StatusInput {
   readonly links: readonly MeshLink[];
   readonly addresses: readonly string[];
   readonly statusUrl: string | null;
+  /** This node's content host runs. */
+  readonly holdsContent: boolean;
   readonly replication: ReplicationSummary | null;
   readonly index: Readonly<Record<string, number>>;
 }
@@ -70,7 +72,7 @@ export function memberRow(input: StatusInput, member: Certificate): Record<strin
     addresses: self ? input.addresses : facts.addresses,
     statusUrl: self ? input.statusUrl : facts.statusUrl,
     version: self ? version : facts.version,
-    capabilities: facts.content === null ? [] : ['content'],
+    capabilities: (self ? input.holdsContent : facts.content !== null) ? ['content'] : [],
     state,
     health: 'unknown',
     score: null,
@@ -123,7 +125,9 @@ function electionPart(input: StatusInput): Record<string, unknown> {
 
 export function statusPage(input: StatusInput): StatusPage {
   const { consensus, certificate, member, directory } = input;
-  const members = directory.configuration().members;
+  const members = [...directory.configuration().members].sort(
+    (a, b) => b.rank - a.rank || (a.name < b.name ? -1 : 1),
+  );
   const byRole = Object.fromEntries(
     roles.map((role) => [role, members.filter((one) => one.role === role).length]),
   );

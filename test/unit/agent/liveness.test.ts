@@ -12,7 +12,8 @@ const link = (connected: boolean, sinceMs: number): MeshLink => ({
 });
 
 test.each([
-  ['linked', link(true, 5), null, { state: 'alive', lastSeenMs: 0 }],
+  ['linked and silent since', link(true, 40_000), null, { state: 'alive', lastSeenMs: 60_000 }],
+  ['linked and heard', link(true, 5), 99_900, { state: 'alive', lastSeenMs: 100 }],
   ['its link closed a moment ago', link(false, 99_000), 98_000, { state: 'suspect' }],
   ['its link closed ten seconds ago', link(false, 90_000), 90_000, { state: 'failed' }],
   ['heard by gossip after its link closed', link(false, 80_000), 99_000, { state: 'alive' }],
