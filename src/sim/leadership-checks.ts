@@ -39,6 +39,8 @@ export function createLeadershipChecks(deps: LeadershipDeps): LeadershipChecks {
   const leaders = new Map<Term, PeerId>();
   let excusedUntilMs: Ms = -1;
   let lastHandOverMs: Ms = Number.NEGATIVE_INFINITY;
+  /** A hand-over that was begun; it counts when the heir leads the next term. */
+  let pending: { readonly to: PeerId; readonly term: Term } | null = null;
   let handOvers = 0;
   let probing = false;
 
@@ -87,7 +89,7 @@ export function createLeadershipChecks(deps: LeadershipDeps): LeadershipChecks {
     const shortest = 1 - clockRateErrorMax * 1.1;
     if (nowMs - heir.startedMs() < holdMs * shortest)
       fail('hold', `${from.id} hands over to ${to}, which runs for less than the hold time`);
-    if (nowMs - lastHandOverMs < takeoverCooldownMs * shortest && nowMs !== lastHandOverMs)
+    if (nowMs - lastHandOverMs < takeoverCooldownMs * shortest)
       fail(
         'cool-down',
         `${from.id} hands over to ${to} ${nowMs - lastHandOverMs} ms after the last`,
@@ -108,7 +110,13 @@ export function createLeadershipChecks(deps: LeadershipDeps): LeadershipChecks {
       if (message.type === 'timeout-now') checkHandOver(node, to);
     },
     checkActing,
-    onLeader: claim,
+    onLeader: (node, term) => {
+      claim(node, term);
+      if (pending?.to !== node.id || pending.term !== term) return;
+      pending = null;
+      handOvers += 1;
+      lastHandOverMs = queue.nowMs();
+    },
     excuseHandOver: (untilMs) => {
       excusedUntilMs = Math.max(excusedUntilMs, untilMs);
     },
