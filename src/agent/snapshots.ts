@@ -15,6 +15,7 @@ import { AgentError } from '../base/error.ts';
 import type { Event, Ready, SnapshotMeta } from '../consensus/api.ts';
 import type { Mesh } from '../mesh/api.ts';
 import type { CatalogStore } from '../store/api.ts';
+import { firstIssues } from '../wire/checked.ts';
 import { configurationSchema } from '../wire/configuration.ts';
 import type { AgentMetrics } from './metrics.ts';
 
@@ -133,7 +134,7 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
   ): Promise<void> {
     const parsed = headerSchema.safeParse(decodeCbor(bytes));
     if (!parsed.success)
-      throw new AgentError('bad-request', `snapshot header: ${z.prettifyError(parsed.error)}`);
+      throw new AgentError('bad-request', `snapshot header: ${firstIssues(parsed.error)}`);
     const header = parsed.data;
     await mkdir(dir, { recursive: true });
     const path = join(dir, `${header.meta.index}-${randomBytes(8).toString('hex')}.snapshot`);

@@ -2,6 +2,7 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { z } from 'zod';
 import { AgentError } from '../base/error.ts';
+import { firstIssues } from '../wire/checked.ts';
 
 export type Query = (db: DatabaseSync, args: unknown) => unknown;
 
@@ -12,8 +13,7 @@ export function defineQuery<S extends z.ZodType>(
 ): Query {
   return (db, args) => {
     const parsed = schema.safeParse(args ?? {});
-    if (!parsed.success)
-      throw new AgentError('bad-request', `query: ${z.prettifyError(parsed.error)}`);
+    if (!parsed.success) throw new AgentError('bad-request', `query: ${firstIssues(parsed.error)}`);
     return answer(db, parsed.data);
   };
 }

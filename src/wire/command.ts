@@ -7,6 +7,7 @@ import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import { AgentError, type ErrorCode } from '../base/error.ts';
 import { nestingOf } from './cbor-nesting.ts';
+import { firstIssues, fromCbor } from './checked.ts';
 import { entryBytesMax } from './entry.ts';
 
 export const indexTypes = [
@@ -153,14 +154,6 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
   return bytes;
 }
 
-/** The first few things that are wrong: the text is kept with the result, so it stays short. */
-function firstIssues(error: z.ZodError): string {
-  const shown = error.issues.slice(0, 3);
-  const rest = error.issues.length - shown.length;
-  const text = shown.map(({ path, message }) => `${path.join('.')}: ${message}`.slice(0, 200));
-  return rest > 0 ? `${text.join('; ')}; and ${rest} more` : text.join('; ');
-}
-
 const typedSchema = z.object({
   command: z.object({ type: z.string(), commands: z.unknown() }).partial(),
 });
@@ -185,12 +178,7 @@ function unknownType(value: unknown): string | null {
 export function decodeEnvelope(bytes: Uint8Array): Envelope {
   if (nestingOf(bytes) > nestingMax)
     throw new AgentError('bad-request', `command is nested deeper than ${nestingMax} levels`);
-  let value: unknown;
-  try {
-    value = decodeCbor(bytes);
-  } catch (cause) {
-    throw new AgentError('bad-request', 'command is not CBOR', { cause });
-  }
+  const value = fromCbor('command', bytes);
   const parsed = envelopeSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const type = unknownType(value);

@@ -3,10 +3,10 @@
  * entry and part of every snapshot. While `outgoing` is set a joint change is under way and every
  * decision needs a majority of both halves.
  */
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import type { PeerId } from '../base/brand.ts';
-import { AgentError } from '../base/error.ts';
+import { checked, fromCbor } from './checked.ts';
 import { type Certificate, certificateSchema } from './member.ts';
 
 /** Members and voters; `outgoing` is the old half while a joint change is under way. */
@@ -40,16 +40,7 @@ export function encodeConfiguration(configuration: Configuration): Uint8Array {
 
 /** The configuration, checked; throws `bad-request` naming the field. */
 export function decodeConfiguration(bytes: Uint8Array): Configuration {
-  let value: unknown;
-  try {
-    value = decodeCbor(bytes);
-  } catch (cause) {
-    throw new AgentError('bad-request', 'configuration is not CBOR', { cause });
-  }
-  const parsed = configurationSchema.safeParse(value);
-  if (!parsed.success)
-    throw new AgentError('bad-request', `configuration: ${z.prettifyError(parsed.error)}`);
-  return parsed.data;
+  return checked('configuration', configurationSchema, fromCbor('configuration', bytes));
 }
 
 const changeSchema = z.discriminatedUnion('type', [
@@ -70,14 +61,6 @@ export function encodeChange(change: ConfigurationChange): Uint8Array {
 }
 
 export function decodeChange(bytes: Uint8Array): ConfigurationChange {
-  let value: unknown;
-  try {
-    value = decodeCbor(bytes);
-  } catch (cause) {
-    throw new AgentError('bad-request', 'configuration change is not CBOR', { cause });
-  }
-  const parsed = changeSchema.safeParse(value);
-  if (!parsed.success)
-    throw new AgentError('bad-request', `configuration change: ${z.prettifyError(parsed.error)}`);
-  return parsed.data;
+  const what = 'configuration change';
+  return checked(what, changeSchema, fromCbor(what, bytes));
 }

@@ -4,9 +4,9 @@
  * shape and limits; a frame that fails is refused here and never reaches the step machine.
  */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
-import { z } from 'zod';
 import type { ClusterId, EpochId, LogIndex, Ms, PeerId, Term } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
+import { firstIssues } from './checked.ts';
 import { messageSchema } from './consensus-schema.ts';
 import type { Entry } from './entry.ts';
 import { packEntries, unpackEntries } from './entry-block.ts';
@@ -257,7 +257,6 @@ export function decodeMessage(bytes: Uint8Array): Message {
     throw new AgentError('bad-request', 'message is not CBOR', { cause });
   }
   const parsed = messageSchema.safeParse(withEntries(value));
-  if (!parsed.success)
-    throw new AgentError('bad-request', `message: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new AgentError('bad-request', `message: ${firstIssues(parsed.error)}`);
   return parsed.data;
 }

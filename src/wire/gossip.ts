@@ -3,10 +3,11 @@
  * default. A record carries who said it, in which incarnation and with which sequence number, and
  * is signed by the speaker's key, so that it can be relayed by anybody and replayed by nobody.
  */
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import type { Ms, PeerId } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
+import { checked, fromCbor } from './checked.ts';
 import { roles } from './member.ts';
 
 const address = z.string().min(1).max(256);
@@ -64,10 +65,7 @@ export function decodeGossip(topic: string, bytes: Uint8Array): Gossip {
   const { schema, bytesMax } = gossipTopics[topic];
   if (bytes.length > bytesMax)
     throw new AgentError('too-large', `gossip ${topic}: ${bytes.length} bytes of ${bytesMax}`);
-  const parsed = schema.safeParse(fromCbor(bytes));
-  if (!parsed.success)
-    throw new AgentError('bad-request', `gossip ${topic}: ${z.prettifyError(parsed.error)}`);
-  return parsed.data;
+  return checked<Gossip>(`gossip ${topic}`, schema, fromCbor('gossip', bytes));
 }
 
 /** The signed part of a record. `seq` counts within one incarnation of the speaker. */
@@ -115,14 +113,12 @@ export function encodeSignedRecord(signed: Pick<SignedRecord, 'statement' | 'sig
 export function decodeSignedRecord(bytes: Uint8Array): SignedRecord {
   if (bytes.length > gossipRecordBytesMax)
     throw new AgentError('too-large', `gossip record of ${bytes.length} bytes`);
-  const pair = fromCbor(bytes);
+  const pair = fromCbor('gossip record', bytes);
   const [statement, signature] = Array.isArray(pair) ? (pair as unknown[]) : [];
   if (!(statement instanceof Uint8Array) || !(signature instanceof Uint8Array))
     throw new AgentError('bad-request', 'gossip record is not a signed statement');
-  const parsed = statementSchema.safeParse(fromCbor(statement));
-  if (!parsed.success)
-    throw new AgentError('bad-request', `gossip record: ${z.prettifyError(parsed.error)}`);
-  const { v: _, topic, ...rest } = parsed.data;
+  const what = 'gossip record';
+  const { v: _, topic, ...rest } = checked(what, statementSchema, fromCbor(what, statement));
   if (!isGossipTopic(topic)) throw new AgentError('forbidden', 'gossip: unknown topic');
   decodeGossip(topic, rest.body);
   return { record: { topic, ...rest }, statement, signature };
@@ -143,9 +139,7 @@ export const digestSchema = z
 export type Digest = z.infer<typeof digestSchema>;
 
 export function decodeDigest(bytes: Uint8Array): Digest {
-  const parsed = digestSchema.safeParse(fromCbor(bytes));
-  if (!parsed.success) throw new AgentError('bad-request', 'gossip digest is malformed');
-  return parsed.data;
+  return checked('gossip digest', digestSchema, fromCbor('gossip digest', bytes));
 }
 
 const exchangeSchema = z.object({
@@ -156,15 +150,5 @@ const exchangeSchema = z.object({
 export type Exchange = z.infer<typeof exchangeSchema>;
 
 export function decodeExchange(bytes: Uint8Array): Exchange {
-  const parsed = exchangeSchema.safeParse(fromCbor(bytes));
-  if (!parsed.success) throw new AgentError('bad-request', 'gossip exchange is malformed');
-  return parsed.data;
-}
-
-function fromCbor(bytes: Uint8Array): unknown {
-  try {
-    return decodeCbor(bytes);
-  } catch (cause) {
-    throw new AgentError('bad-request', 'gossip is not CBOR', { cause });
-  }
+  return checked('gossip exchange', exchangeSchema, fromCbor('gossip exchange', bytes));
 }

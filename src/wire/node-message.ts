@@ -3,9 +3,9 @@
  * let me in (`admit`), this is what I hold (`report`), and a leader's orders. Foreign bytes become
  * values here, with limits; an order carries (epoch, term) and is executed only past the fence.
  */
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
-import { AgentError } from '../base/error.ts';
+import { checked, fromCbor } from './checked.ts';
 import { certificateSchema } from './member.ts';
 
 /** Versions of the node protocol that this build speaks. */
@@ -184,14 +184,5 @@ export function encodeNodeMessage(
 
 /** The value, checked; throws `bad-request` that names message and field. */
 export function decodeNodeMessage<T>(what: string, schema: z.ZodType<T>, bytes: Uint8Array): T {
-  let value: unknown;
-  try {
-    value = decodeCbor(bytes);
-  } catch (cause) {
-    throw new AgentError('bad-request', `${what} is not CBOR`, { cause });
-  }
-  const parsed = schema.safeParse(value);
-  if (!parsed.success)
-    throw new AgentError('bad-request', `${what}: ${z.prettifyError(parsed.error)}`);
-  return parsed.data;
+  return checked(what, schema, fromCbor(what, bytes));
 }
