@@ -1,11 +1,13 @@
 // Bundles the agent: one file for the program and one for each worker thread, so that a start reads
 // a handful of files and not thousands.
-import { chmodSync, readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, existsSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+// esbuild resolves links away.
+const realRoot = dirname(realpathSync(join(root, 'node_modules')));
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 // CommonJS packages inside an ES module bundle still call require, __filename and __dirname.
@@ -18,7 +20,53 @@ const banner = [
   "const __dirname = bundlePath(new URL('.', import.meta.url));",
 ].join('\n');
 
-await build({
+/**
+ * npm nests a package wherever two lines of it are wanted, so one version lies in many folders, and
+ * each thread would load each of them: the copy with the shortest path stands for all.
+ */
+function oneCopyOfEachVersion() {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
+  const copies = Object.keys(packages).filter(
+    (folder) => folder.startsWith('node_modules/') && existsSync(join(root, folder)),
+  );
+  copies.sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
+  const firstOf = new Map();
+  const standIn = new Map();
+  for (const folder of copies) {
+    const name = folder.slice(folder.lastIndexOf('node_modules/'));
+    const version = `${name}@${packages[folder].version}`;
+    if (!firstOf.has(version)) firstOf.set(version, folder);
+    standIn.set(folder, firstOf.get(version));
+  }
+  const pattern = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//;
+  return {
+    name: 'one-copy-of-each-version',
+    setup(b) {
+      b.onResolve({ filter: /^[^./]/ }, async ({ path: name, pluginData, ...asked }) => {
+        if (pluginData?.isAsked || asked.kind === 'entry-point') return null;
+        const found = await b.resolve(name, { ...asked, pluginData: { isAsked: true } });
+        const [, folder] =
+          relative(realRoot, found.path).replaceAll('\\', '/').match(pattern) ?? [];
+        const instead = folder && standIn.get(folder);
+        if (!instead || found.external || found.errors.length > 0) return found;
+        const rest = relative(join(realRoot, folder), found.path);
+        return { ...found, path: join(realRoot, instead, rest) };
+      });
+    },
+  };
+}
+
+/** zod brings its messages in some fifty languages; ours are English. */
+const oneLanguage = {
+  name: 'one-language',
+  setup: (b) =>
+    b.onLoad({ filter: /zod[/\\]v4[/\\]locales[/\\]index\.js$/ }, () => ({
+      contents: "export { default as en } from './en.js';",
+    })),
+};
+
+const { metafile } = await build({
+  metafile: true,
   absWorkingDir: root,
   entryPoints: {
     bellwether: 'src/cli/main.ts',
@@ -37,11 +85,14 @@ await build({
   define: { __BELLWETHER_VERSION__: JSON.stringify(version) },
   legalComments: 'none',
   logLevel: 'warning',
-  plugins: [
-    {
-      name: 'clean',
-      setup: (b) => b.onStart(() => rmSync(join(root, 'dist'), { recursive: true, force: true })),
-    },
-  ],
+  // Each thread keeps the text of what it loaded. Names and lines stay, for stack traces.
+  minifySyntax: true,
+  minifyWhitespace: true,
+  lineLimit: 200,
+  plugins: [oneCopyOfEachVersion(), oneLanguage],
 });
+// Agents may be running by the files of before: what stays the same is never away.
+const built = new Set(Object.keys(metafile.outputs).map((path) => basename(path)));
+for (const name of readdirSync(join(root, 'dist')))
+  if (!built.has(name)) rmSync(join(root, 'dist', name), { recursive: true });
 chmodSync(join(root, 'dist/bellwether.mjs'), 0o755);
