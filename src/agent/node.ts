@@ -20,6 +20,7 @@ import type { Config } from './config.ts';
 import type { DataFolder, MemberFile } from './data-folder.ts';
 import { createDirectory, type Directory } from './directory.ts';
 import { createLeadership, type Leadership } from './leadership.ts';
+import { keepLinks } from './link-policy.ts';
 import {
   certificateFrom,
   createMembership,
@@ -222,7 +223,7 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     }
     peers.serve('hello', (from, body) => who.membership.onHello(from, body));
     peers.serve('admit', (from, body) => who.membership.onAdmit(from, body));
-    keepPeers(who.mesh, who.directory);
+    keepLinks(who);
     const book = createAddressBook(folder.path, deps.onFailure);
     await who.mesh.start();
     closers.push({ name: 'mesh', close: () => who.mesh.stop() });
@@ -257,22 +258,4 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
         }
     },
   };
-}
-
-/** Tells the mesh whom to keep links to; changes of one turn are told together. */
-function keepPeers(mesh: Mesh, directory: Directory): void {
-  let due = false;
-  let told = '';
-  directory.onChange(() => {
-    if (due) return;
-    due = true;
-    setImmediate(() => {
-      due = false;
-      const known = directory.meshPeers();
-      const text = JSON.stringify(known);
-      if (text === told) return;
-      told = text;
-      mesh.setPeers(known);
-    });
-  });
 }
