@@ -221,6 +221,45 @@ describe('ballots and take-overs', () => {
 });
 
 describe('the file', () => {
+  test('a full disk throws, keeps the state of before, and goes on when there is room', () => {
+    const db = new DatabaseSync(join(folder(), 'catalog.db'));
+    const catalog = openCatalog(db);
+    const log = createLogWriter();
+    catalog.apply([log.open(), log.command(put('small', {}))]);
+    const before = { digest: catalog.digest(), pages: db.prepare('PRAGMA page_count').get() };
+    db.exec(`PRAGMA max_page_count = ${Number(before.pages?.page_count) + 2}`);
+    const large = [
+      log.command(put('a', {})),
+      log.command(put('big', { text: 'x'.repeat(90_000) })),
+    ];
+    expect(() => catalog.apply(large)).toThrow('full');
+    expect(catalog.digest()).toBe(before.digest);
+    expect(catalog.appliedIndex()).toBe(2);
+    expect(catalog.recomputedDigest()).toBe(before.digest);
+    db.exec('PRAGMA max_page_count = 1000000');
+    catalog.apply(large);
+    expect(catalog.appliedIndex()).toBe(4);
+    expect(catalog.recomputedDigest()).toBe(catalog.digest());
+    expect(ask(db, 'index.counts')).toMatchObject({ knowledge_graph: 3 });
+  });
+
+  test('a restore that meets a full disk says so and keeps the old state', () => {
+    const { catalog: source, run } = createBench();
+    run(put('big', { text: 'x'.repeat(200_000) }));
+    const db = new DatabaseSync(join(folder(), 'catalog.db'));
+    const catalog = openCatalog(db);
+    const log = createLogWriter();
+    catalog.apply([log.open()]);
+    const before = catalog.digest();
+    const pages = Number(db.prepare('PRAGMA page_count').get()?.page_count);
+    db.exec(`PRAGMA max_page_count = ${pages + 2}`);
+    expect(() => catalog.restore(source.dump())).toThrow('full');
+    expect(catalog.digest()).toBe(before);
+    expect(catalog.recomputedDigest()).toBe(before);
+    catalog.apply([log.command(put('small', {}))]);
+    expect(catalog.recomputedDigest()).toBe(catalog.digest());
+  });
+
   test('is found again as it was left', () => {
     const path = join(folder(), 'catalog.db');
     const log = createLogWriter();
