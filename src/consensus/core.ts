@@ -35,6 +35,10 @@ export interface Election {
   preVoteSentMs: Ms;
   /** The leader that this leaderless episode began without; null: none was known. */
   lostLeader: PeerId | null;
+  /** Since when no leader is known. */
+  lostAtMs: Ms;
+  /** The leader that was heard by its own messages, not by the word of a replica. */
+  heard: PeerId | null;
   /** Real votes and followed terms of this leaderless episode; the more, the longer the pauses. */
   attempts: number;
   /** After its own resignation a node does not lead until then. */
@@ -129,6 +133,8 @@ export function createCore(
       firstVetoMs: null,
       preVoteSentMs: Number.NEGATIVE_INFINITY,
       lostLeader: null,
+      lostAtMs: now.monoMs,
+      heard: null,
       attempts: 0,
       pausedUntilMs: 0,
       mayVeto: false,
@@ -168,12 +174,16 @@ export function rankOfPeer(core: Core, peer: PeerId): number {
   return certificateOf(core, peer)?.rank ?? 0;
 }
 
-/**
- * One pause between attempts: at least 10 ms, or a round trip. The round trip of a vote holds two
- * fsyncs, the candidate's and the voter's; without them slow disks would make candidates overtake
- * each other for ever.
- */
+/** One pause between attempts: at least 10 ms, or a round trip. */
 export function pauseMs(core: Core): Ms {
+  return Math.max(pauseMsMin, core.rttMs);
+}
+
+/**
+ * The same for real votes, whose round trip holds two fsyncs, the candidate's and the voter's;
+ * without them slow disks would make candidates overtake each other for ever.
+ */
+export function votePauseMs(core: Core): Ms {
   return Math.max(pauseMsMin, core.rttMs + 2 * core.out.fsyncMs);
 }
 

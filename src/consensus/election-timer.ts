@@ -14,7 +14,7 @@ const never = Number.POSITIVE_INFINITY;
 
 /** The instant at which the closed link to the leader makes this node try, by its place. */
 export function fastPathAtMs(core: Core): Ms {
-  if (!core.leader || core.leader === core.id || cannotLead(core)) return never;
+  if (!core.leader || core.leader !== core.election.heard || cannotLead(core)) return never;
   // It was tried, and this node's own promise to somebody else was in the way.
   if (core.election.retryAtMs < never) return never;
   const gone = goneAtMs(core.links, core.leader, core.rttMs);

@@ -18,6 +18,7 @@ import {
   resetElectionTimer,
   saveHardState,
   send,
+  votePauseMs,
 } from './core.ts';
 import { onLeaderLost } from './forward.ts';
 import { endLead } from './lead-end.ts';
@@ -26,6 +27,7 @@ import { isGone } from './links.ts';
 import { isVoter, votersOf } from './quorum.ts';
 import { askSuffix } from './suffix.ts';
 import { onConsentedPreVoteWon } from './takeover.ts';
+import { promiseLengthMs } from './timing.ts';
 
 const never = Number.POSITIVE_INFINITY;
 
@@ -46,7 +48,10 @@ export function setState(
   reason: string,
 ): void {
   if (core.state === state && core.leader === leader) return;
-  if (core.leader && !leader && core.leader !== core.id) core.election.lostLeader = core.leader;
+  if (core.leader && !leader) {
+    core.election.lostAtMs = core.now.monoMs;
+    if (core.leader !== core.id) core.election.lostLeader = core.leader;
+  }
   if (leader) {
     core.election.lostLeader = null;
     core.election.attempts = 0;
@@ -71,6 +76,7 @@ export function becomeFollower(
     // Whatever is committed is in the log of every later leader.
     core.matched = core.commit;
     core.election.suffix = null;
+    core.learning.direct = null;
   }
   const state = isVoter(core.log.configuration, core.id) ? 'follower' : 'learner';
   setState(core, state, leader, reason);
@@ -220,7 +226,7 @@ export function onVoteReply(core: Core, from: PeerId, reply: PreVoteReply | Vote
     // Only our own term was too low: follow it and ask again soon.
     becomeFollower(core, reply.term, null, 'higher-term');
     core.election.attempts += 1;
-    scheduleRetry(core, (1 + placeOf(core, null)) * pauseMs(core));
+    scheduleRetry(core, (1 + placeOf(core, null)) * votePauseMs(core));
     return;
   }
   const kind = reply.type === 'vote-reply' ? 'vote' : 'pre-vote';
@@ -268,16 +274,17 @@ function onLost(core: Core, campaign: Campaign): void {
     return;
   }
   if (codes.has('voted')) {
-    scheduleRetry(core, (1 + placeOf(core, core.election.lostLeader)) * pauseMs(core));
+    scheduleRetry(core, (1 + placeOf(core, core.election.lostLeader)) * votePauseMs(core));
   } else if (codes.has('promise') || codes.has('leader')) repeatWhileGone(core);
 }
 
 /** A refusal by promise is asked again as long as the old leader's link stays gone. */
 function repeatWhileGone(core: Core): void {
   const { monoMs } = core.now;
-  const { lostLeader } = core.election;
-  if (lostLeader && isGone(core.links, lostLeader, core.rttMs, monoMs))
-    scheduleRetry(core, 2 * pauseMs(core));
+  const { lostLeader, lostAtMs } = core.election;
+  // A dead leader's promises end; whoever is refused for longer is cut off from a living one.
+  if (!lostLeader || monoMs > lostAtMs + 2 * promiseLengthMs(core.leaseMsHeard)) return;
+  if (isGone(core.links, lostLeader, core.rttMs, monoMs)) scheduleRetry(core, 2 * pauseMs(core));
 }
 
 /** A vetoer's own pre-vote arrived: its veto holds for as long as the budget lasts. */

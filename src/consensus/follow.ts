@@ -37,6 +37,7 @@ function follow(core: Core, from: PeerId, term: number): boolean {
     noteLeader(core, from);
     onLeaderKnown(core);
   }
+  core.election.heard = from;
   core.election.firstVetoMs = null;
   resetElectionTimer(core);
   return true;

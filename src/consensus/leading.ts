@@ -61,6 +61,7 @@ export function becomeLeader(core: Core, actAfterMs: Ms, byTransfer: boolean): v
       lead.progress.set(peerId, createProgress(peerId, core.log.lastIndex, nowMs));
   core.election.retryAtMs = Number.POSITIVE_INFINITY;
   core.election.firstVetoMs = null;
+  core.election.heard = null;
   setState(core, 'leader', core.id, byTransfer ? 'transfer' : 'elected');
   appendAsLeader(core, lead, 'empty', opening);
   chooseDirect(core, lead);

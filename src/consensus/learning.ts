@@ -54,12 +54,16 @@ export function createLearning(): Learning {
 
 /**
  * Voters wait for the leader; everybody else pulls unless the leader pushes. Who believes to be a
- * voter and hears that nothing will be pushed has missed the end of its vote, and pulls, too.
+ * voter may have missed the end of its vote: when it hears that nothing will be pushed, or nothing
+ * at all for an election timeout, it pulls, too, and so learns of configuration and leader.
  */
 function mayPull(core: Core): boolean {
   if (core.lead || core.broken) return false;
-  return core.state === 'learner' || (core.leader !== null && core.learning.direct === false);
+  if (core.state === 'learner') return true;
+  return core.leader === null ? core.now.monoMs >= orphanedAtMs(core) : !core.learning.direct;
 }
+
+const orphanedAtMs = (core: Core): Ms => core.election.lostAtMs + core.options.timing.electionMsMax;
 
 function pulls(core: Core): boolean {
   if (!mayPull(core)) return false;
@@ -72,7 +76,10 @@ export function learningWakeMs(core: Core): Ms {
   const { learning } = core;
   let wake = Number.POSITIVE_INFINITY;
   for (const { untilMs } of learning.parked.values()) wake = Math.min(wake, untilMs);
-  if (!mayPull(core)) return wake;
+  if (!mayPull(core)) {
+    const waits = !core.lead && !core.broken && core.leader === null;
+    return waits ? Math.min(wake, orphanedAtMs(core)) : wake;
+  }
   const { electionMsMin } = core.options.timing;
   const pullMs = learning.direct ? learning.directMs + electionMsMin + 1 : learning.nextMs;
   return Math.min(wake, pullMs > core.now.monoMs ? pullMs : learning.nextMs);

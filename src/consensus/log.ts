@@ -7,7 +7,11 @@
  */
 import { assert, present } from '../base/assert.ts';
 import type { EpochId, LogIndex, Term } from '../base/brand.ts';
-import { type Configuration, decodeConfiguration } from '../wire/configuration.ts';
+import {
+  type Configuration,
+  decodeConfiguration,
+  emptyConfiguration,
+} from '../wire/configuration.ts';
 import { chainStart, type Entry, type EntryKind, makeEntry } from '../wire/entry.ts';
 
 export interface Base {
@@ -199,7 +203,7 @@ export function emptyBase(): Base {
     index: 0,
     term: 0,
     hash: chainStart,
-    configuration: { members: [], voters: [], outgoing: null },
+    configuration: emptyConfiguration,
     configurationIndex: 0,
   };
 }

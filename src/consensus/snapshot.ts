@@ -7,7 +7,7 @@ import type { LogIndex, PeerId } from '../base/brand.ts';
 import type { SnapshotRequest } from '../wire/consensus-message.ts';
 import type { Event, Limits, SnapshotMeta } from './api.ts';
 import { type Core, declareCorrupt } from './core.ts';
-import { becomeFollower } from './election.ts';
+import { becomeFollower, startPreVote } from './election.ts';
 import { advanceCommit } from './follow.ts';
 import { onConfigurationChanged } from './members.ts';
 
@@ -64,6 +64,8 @@ export function onSnapshotReceived(
   core.matched = Math.max(core.matched, meta.index);
   core.learning.nextMs = core.now.monoMs;
   onConfigurationChanged(core);
+  // A candidate that lacked even the start of the log goes on where it stopped.
+  if (core.state === 'candidate') startPreVote(core, 'snapshot-received');
 }
 
 /** Catalog state up to `index` is fsynced: cut the log, but keep its tail. */
