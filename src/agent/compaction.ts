@@ -8,8 +8,7 @@ import type { Event, Status } from '../consensus/api.ts';
 import type { CatalogStore } from '../store/api.ts';
 
 const lookMs = 5000;
-/** Entries beyond the last cut that are worth another one; fewer when they are large. */
-const entriesMin = 20_000;
+/** A log of this size is cut after few entries, too. */
 const logBytesMax = 256 * 1024 * 1024;
 const entriesMinLarge = 100;
 
@@ -21,6 +20,8 @@ export interface Compaction {
 export interface CompactionDeps {
   readonly catalog: CatalogStore;
   readonly status: () => Status;
+  /** Applied entries since the last cut that are worth another one. */
+  readonly cutEntries: number;
   readonly logBytes: () => number;
   readonly post: (event: Event) => void;
   readonly onFailure: (text: string, error: unknown) => void;
@@ -34,7 +35,7 @@ export function createCompaction(deps: CompactionDeps): Compaction {
   async function look(): Promise<void> {
     const { firstIndex, appliedIndex } = deps.status();
     const since = Math.max(lastIndex, firstIndex);
-    const worth = deps.logBytes() > logBytesMax ? entriesMinLarge : entriesMin;
+    const worth = deps.logBytes() > logBytesMax ? entriesMinLarge : deps.cutEntries;
     if (appliedIndex - since < worth) return;
     const index = await deps.catalog.checkpoint();
     lastIndex = index;

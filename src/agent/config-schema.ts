@@ -66,6 +66,13 @@ const contentSchema = z.strictObject({
   port: port.optional(),
 });
 
+const logSchema = z.strictObject({
+  /** Entries that stay in the log for members that lag; older ones come as a snapshot. */
+  keepEntries: z.int().min(10).max(10_000_000).optional(),
+  /** Applied entries after which the log is cut again. */
+  cutEntries: z.int().min(10).max(10_000_000).optional(),
+});
+
 export const configSchema = z.strictObject({
   role: z.enum(roles, { error: `must be one of ${roles.join(', ')}` }),
   /** The node's name in the cluster. @default the host name */
@@ -99,6 +106,7 @@ export const configSchema = z.strictObject({
   workersMayLead: z.boolean(),
   timing: timingSchema,
   content: contentSchema,
+  log: logSchema,
 });
 type RawConfig = z.infer<typeof configSchema>;
 
@@ -114,7 +122,8 @@ export interface AgentTiming {
   readonly repairGraceMs: number;
 }
 
-export interface Config extends Readonly<Omit<RawConfig, 'timing' | 'content'>> {
+export interface Config extends Readonly<Omit<RawConfig, 'timing' | 'content' | 'log'>> {
+  readonly log: { readonly keepEntries: number; readonly cutEntries: number };
   readonly timing: AgentTiming;
   readonly content: {
     readonly storeBytesMax: number | null;
@@ -126,7 +135,7 @@ export interface Config extends Readonly<Omit<RawConfig, 'timing' | 'content'>> 
 /** The whole configuration out of a checked one: presets and defaults filled in. */
 export function completeConfig(raw: RawConfig): Config {
   const { preset = 'lan', ...timing } = raw.timing;
-  const { content } = raw;
+  const { content, log } = raw;
   return {
     ...raw,
     timing: { ...timingPresets[preset], ...timing },
@@ -135,6 +144,7 @@ export function completeConfig(raw: RawConfig): Config {
       reserveBytes: content.reserveBytes ?? 268_435_456,
       port: content.port ?? 0,
     },
+    log: { keepEntries: log.keepEntries ?? 10_000, cutEntries: log.cutEntries ?? 20_000 },
   };
 }
 

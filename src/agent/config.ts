@@ -82,6 +82,7 @@ function defaults(): Record<string, unknown> {
     workersMayLead: true,
     timing: {},
     content: {},
+    log: {},
   };
 }
 

@@ -38,6 +38,8 @@ const readsMax = 16_384;
 const ordersMax = 1024;
 const changesMax = 256;
 const localFactsMs = 1000;
+/** Bytes of entries that stay for members that lag, however few entries that is. */
+const trailingBytesMax = 16 * 1024 * 1024;
 
 export interface RuntimeDeps {
   readonly config: Config;
@@ -103,6 +105,7 @@ function makeConsensus(deps: RuntimeDeps, session: string): Consensus {
     bootstrap: member.bootstrap && fresh,
     restored: { ...restored, appliedIndex: stores.catalog.appliedIndex() },
     now: clock.now(),
+    limits: { trailingEntriesMax: config.log.keepEntries, trailingBytesMax },
   });
 }
 
@@ -161,6 +164,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
   const compaction = createCompaction({
     catalog: stores.catalog,
     status: () => consensus.status(clock.now()),
+    cutEntries: deps.config.log.cutEntries,
     logBytes: () => stores.log.stats().bytes,
     post,
     onFailure: deps.onFailure,

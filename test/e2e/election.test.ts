@@ -102,6 +102,29 @@ describe('a flock of five', () => {
     }
   });
 
+  test('a worker leads when no master can, and a master that returns gets the lead back', async () => {
+    const it = await startFive();
+    const votes = (name: string) => async () => {
+      const page = await it.status('worker-1');
+      const voters = page?.election.voters.map((voter) => voter.name) ?? [name];
+      return voters.includes(name) ? null : page;
+    };
+    await it.signal('master-1', 'SIGKILL');
+    expect(await it.leader()).toBe('master-2');
+    await until('master-1 votes no more', votes('master-1'), { deadlineMs: 30_000 });
+    await it.signal('master-2', 'SIGKILL');
+    expect(await it.leader()).toMatch(/^worker-/);
+    const target = { url: it.node('worker-1').url, token: it.token('worker-1') };
+    const writer = createWriter({ target: () => target, prefix: 'k' });
+    it.start('master-1');
+    await until('master-1 leads', async () => ((await it.leader()) === 'master-1' ? true : null), {
+      deadlineMs: 40_000,
+      seen: () => it.status('master-1'),
+    });
+    await writer.stop();
+    expect(await sameOn(it, 'master-1', writer.acknowledged)).toMatchObject({ doubled: [] });
+  });
+
   test('SIGTERM hands the lead over; nobody waits for an election', async () => {
     const it = await startFive();
     const target = { url: it.node('worker-1').url, token: it.token('worker-1') };

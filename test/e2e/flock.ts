@@ -57,6 +57,7 @@ export interface Flock {
 export interface FlockOptions {
   readonly names: readonly string[];
   readonly timing?: Readonly<Record<string, number>>;
+  readonly log?: Readonly<Record<string, number>>;
 }
 
 /** Ports that were free a moment ago, all different. */
@@ -141,7 +142,7 @@ export async function createFlock(options: FlockOptions): Promise<Flock> {
   const key = join(dir, 'network.key');
   const config = join(dir, 'config.yaml');
   writeFileSync(key, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
-  writeFileSync(config, JSON.stringify({ timing: options.timing ?? {} }));
+  writeFileSync(config, JSON.stringify({ timing: options.timing ?? {}, log: options.log ?? {} }));
   const ports = await freePorts(options.names.length * 2);
   const first = ports[1] ?? 0;
   const processes = options.names.map((name, i) =>
