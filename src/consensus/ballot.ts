@@ -105,13 +105,15 @@ export interface BallotContext {
   readonly epoch: EpochId;
   readonly candidate: PeerId;
   readonly rank: number;
+  readonly health: number | null;
+  readonly linksClosed: readonly PeerId[];
   readonly configuration: Configuration;
   readonly won: boolean;
   readonly nowMs: Ms;
 }
 
 export function ballotOf(campaign: Campaign, context: BallotContext): Ballot {
-  const { epoch, candidate, rank, configuration, won, nowMs } = context;
+  const { epoch, candidate, rank, health, linksClosed, configuration, won, nowMs } = context;
   return {
     term: campaign.term,
     epoch,
@@ -121,6 +123,8 @@ export function ballotOf(campaign: Campaign, context: BallotContext): Ballot {
     startedMs: campaign.startedMs,
     endedMs: nowMs,
     candidateRank: rank,
+    health,
+    linksClosed,
     lastTerm: campaign.lastTerm,
     lastIndex: campaign.lastIndex,
     voters: configuration.voters,

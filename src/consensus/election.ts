@@ -97,6 +97,10 @@ function reportBallot(core: Core, campaign: Campaign, won: boolean): void {
     epoch: core.options.epoch,
     candidate: core.id,
     rank: core.options.certificate.rank,
+    health: core.local.health,
+    linksClosed: votersOf(core.log.configuration).filter(
+      (peer) => core.links.get(peer)?.open === false,
+    ),
     configuration: core.log.configuration,
     won,
     nowMs: core.now.monoMs,

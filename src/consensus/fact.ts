@@ -52,6 +52,10 @@ export interface Ballot {
   readonly startedMs: Ms;
   readonly endedMs: Ms;
   readonly candidateRank: number;
+  /** The candidate's own health, null while nothing measures it. */
+  readonly health: number | null;
+  /** Voters whose link to the candidate was known to be closed. */
+  readonly linksClosed: readonly PeerId[];
   readonly lastTerm: Term;
   readonly lastIndex: LogIndex;
   readonly voters: readonly PeerId[];

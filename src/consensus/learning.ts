@@ -186,7 +186,7 @@ export function onFetchReply(core: Core, from: PeerId, message: FetchReply): voi
   if (learning.request?.id !== message.id || !pulls(core)) return;
   learning.request = null;
   if (message.code === 'not-member' || message.code === 'behind') {
-    learning.nextMs = core.now.monoMs + core.options.timing.heartbeatMs;
+    learning.nextMs = core.now.monoMs + parkHeartbeats * core.options.timing.heartbeatMs;
     return;
   }
   noteWord(core, message);
