@@ -18,6 +18,7 @@ import {
   until,
 } from './demo-watch.ts';
 import type { Writer } from './demo-writer.ts';
+import { ExitError } from './exit-code.ts';
 
 const copiesMsMax = 45_000;
 const leaderMsMax = 15_000;
@@ -119,6 +120,8 @@ const otherLeader = (scene: Scene, not: string): Promise<Leader> =>
 export async function killLeader(scene: Scene, victim: Leader): Promise<Killed> {
   const { flock } = scene.stage;
   const old = flock.node(victim.name);
+  if (victim.role !== 'master')
+    throw new ExitError('failure', `${victim.name} leads, a ${victim.role}; a master has to`);
   await settleVoters(scene.stage.flock, old);
   const raised = await secureCopies(scene, old, victim.name);
   const killing = flock.kill(victim.name);

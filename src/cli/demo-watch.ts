@@ -95,13 +95,16 @@ async function changing(node: FlockNode): Promise<boolean | null> {
   return last !== null && last.data.outgoing !== null;
 }
 
-/** Waits until one node may be lost: three voters, all of them running. */
+/** Waits until one node may be lost: three voters, all running, every running master among them. */
 export async function settleVoters(flock: Flock, leader: FlockNode): Promise<void> {
-  await until('three voters, none of them a failed node', votersMsMax, async () => {
+  await until('three running voters, the masters among them', votersMsMax, async () => {
     const voters = await votersOf(leader);
     const living = new Set(flock.living().map(({ name }) => name));
     if (voters === null || voters.length < votersWanted) return null;
     if (!voters.every((name) => living.has(name))) return null;
+    // A master that came later takes a worker's vote after the hold time.
+    const masters = flock.living().filter(({ role }) => role === 'master');
+    if (!masters.every(({ name }) => voters.includes(name))) return null;
     return (await changing(leader)) === false ? true : null;
   });
 }
