@@ -74,6 +74,9 @@ interface Totals {
   terms: number;
   handOvers: number;
   orders: number;
+  snapshots: number;
+  jointChanges: number;
+  damaged: number;
 }
 
 function add(totals: Totals, report: SeedReport): void {
@@ -86,6 +89,9 @@ function add(totals: Totals, report: SeedReport): void {
   totals.terms += report.terms;
   totals.handOvers += report.handOvers;
   totals.orders += report.ordersExecuted;
+  totals.snapshots += report.snapshots;
+  totals.jointChanges += report.jointChanges;
+  totals.damaged += report.damaged;
 }
 
 export function describeFailure(what: string, failure: SimFailure, repeat: string): string {
@@ -130,7 +136,7 @@ function runMany(values: Values, deps: SimulatorDeps): number {
   const untilMs = minutes === null ? Number.POSITIVE_INFINITY : startMs + minutes * 60_000;
   const totals: Totals = {
     ...{ seeds: 0, simulatedMs: 0, proposals: 0, acknowledged: 0, reads: 0, episodes: 0 },
-    ...{ terms: 0, handOvers: 0, orders: 0 },
+    ...{ terms: 0, handOvers: 0, orders: 0, snapshots: 0, jointChanges: 0, damaged: 0 },
   };
   const failed: Failed[] = [];
   const keepGoing = values['keep-going'] === true;
@@ -145,6 +151,7 @@ function runMany(values: Values, deps: SimulatorDeps): number {
     if (failed.length > 0 && !keepGoing) break;
     const report = runSeed(seed);
     add(totals, report);
+    if (!values.json && totals.seeds % 250 === 0) print(`  ${totals.seeds} seeds, at ${seed}`);
     if (report.failure === null) continue;
     failed.push({ seed, scenario: null, failure: report.failure });
     if (!values.json)
@@ -191,7 +198,9 @@ function summarise(summary: Summary, values: Values, print: SimulatorDeps['print
       `${(elapsedMs / 1000).toFixed(1)} s (${each.toFixed(0)} ms each); ` +
       `${Math.round(totals.simulatedMs / 1000)} simulated s, ${totals.proposals} proposals, ` +
       `${totals.acknowledged} acknowledged, ${totals.reads} reads, ${totals.episodes} episodes, ` +
-      `${totals.terms} terms, ${totals.handOvers} hand-overs, ${totals.orders} orders`,
+      `${totals.terms} terms, ${totals.handOvers} hand-overs, ${totals.orders} orders, ` +
+      `${totals.snapshots} snapshots, ${totals.jointChanges} joint changes, ` +
+      `${totals.damaged} damaged disks`,
   );
 }
 

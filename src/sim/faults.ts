@@ -42,6 +42,7 @@ export function createFaults(deps: FaultDeps): Faults {
   const { world, prng } = deps;
   const { queue, network } = world;
   const counts = new Map<string, number>();
+  const failed = new Set<SimNode>();
   let over = false;
 
   const nodeAt = (slot: number): SimNode => present(world.nodes[slot], 'a node');
@@ -150,6 +151,15 @@ export function createFaults(deps: FaultDeps): Faults {
     node.applyMs = 0.2;
   }
 
+  /** After a failed write only a restart brings the node back. */
+  function replaceDisk(node: SimNode): void {
+    if (!failed.delete(node)) return;
+    world.end(node.number, 'kill');
+    restoreDisk(node);
+    node.troubled = false;
+    world.start(node.number);
+  }
+
   const episodes: Record<string, Episode> = {
     kill: (ms) => crash('kill', ms),
     power: (ms) => crash('power', ms),
@@ -195,6 +205,14 @@ export function createFaults(deps: FaultDeps): Faults {
     },
     'slow-disk': slowDisk,
     'stuck-disk': stuckDisk,
+    'broken-disk': (ms) => {
+      const node = victim();
+      node.disk.setStuck(true);
+      node.troubled = true;
+      failed.add(node);
+      node.post({ type: 'store-failed', detail: 'simulated' });
+      after(ms, () => replaceDisk(node));
+    },
     clock: () => {
       const node = anybody();
       const rate = 1 + prng.range(-clockRateErrorMax, clockRateErrorMax);
@@ -227,6 +245,7 @@ export function createFaults(deps: FaultDeps): Faults {
         node.troubled = false;
         node.post({ type: 'local', facts: goodFacts });
       }
+      for (const node of [...failed]) if (deps.slots().includes(node.number)) replaceDisk(node);
       for (const slot of deps.slots()) world.start(slot);
     },
     episodes: () => counts,

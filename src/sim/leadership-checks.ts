@@ -33,6 +33,8 @@ export interface LeadershipDeps {
 const leaderSpeech = new Set<Message['type']>(['heartbeat', 'append', 'timeout-now']);
 const candidateSpeech = new Set<Message['type']>(['pre-vote', 'vote']);
 const probeMs = 1;
+/** Terms from here on come only from frames of another epoch, which must not be heard. */
+export const foreignTerm: Term = 100_000;
 
 export function createLeadershipChecks(deps: LeadershipDeps): LeadershipChecks {
   const { queue, fail, nodes } = deps;
@@ -45,6 +47,7 @@ export function createLeadershipChecks(deps: LeadershipDeps): LeadershipChecks {
   let probing = false;
 
   function claim(node: SimNode, term: Term): void {
+    if (term >= foreignTerm) fail('foreign-epoch', `${node.id} took term ${term} from outside`);
     const known = leaders.get(term);
     if (known === undefined) leaders.set(term, node.id);
     else if (known !== node.id) fail('two-leaders', `${known} and ${node.id} lead term ${term}`);

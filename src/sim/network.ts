@@ -62,6 +62,7 @@ export interface NetworkDeps<P> {
 /** Gap between redials of one pair: at once, then a little later, then capped. */
 const redialMs: readonly Ms[] = [1, 5, 20, 50, 100, 200, 400];
 const dialTimeoutMs = 1500;
+const lateMsMax: Ms = 3000;
 const streamBytesPerMs = 20_000;
 /** A silent path closes the connection by keep-alive some time after this. */
 const keepAliveMs = 4000;
@@ -209,8 +210,11 @@ export function createNetwork<P>(deps: NetworkDeps<P>): Network<P> {
     if (cuts[at(from, to)]) return;
     if (weather.loss > 0 && prng.chance(weather.loss)) return;
     deliver(from, to, connection, packet);
-    if (weather.duplication > 0 && prng.chance(weather.duplication))
-      deliver(from, to, connection, packet);
+    if (weather.duplication > 0 && prng.chance(weather.duplication)) {
+      // Some doubles come so late that the world has moved on.
+      const lateMs = prng.chance(0.1) ? prng.range(0, lateMsMax) : 0;
+      queue.in(lateMs, () => deliver(from, to, connection, packet));
+    }
   }
 
   function ended(node: number, announced: boolean): void {

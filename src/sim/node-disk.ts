@@ -41,8 +41,8 @@ export interface NodeDisk {
   durableLastIndex(): LogIndex;
   /** Ends the process: what was being written survives or not, what waited is gone. */
   crash(): 'nothing' | 'hard-state-only' | 'whole batch';
-  /** Flips a byte of a stored entry; the index, or null when there is nothing to flip. */
-  flip(prng: Prng): LogIndex | null;
+  /** Flips a byte of a stored entry, or of both copies of the hard state; says what it hit. */
+  flip(prng: Prng): string | null;
   /** Reads everything back; the text names the damage. */
   open(epoch: EpochId): { restored: Omit<Restored, 'appliedIndex'> } | { damage: string };
 }
@@ -97,15 +97,16 @@ export function createNodeDisk(deps: { queue: EventQueue; prng: Prng }): NodeDis
   let told: (job: PersistJob) => void = () => undefined;
   let pace: DiskPace = { fsyncMsMin: 0.1, fsyncMsMax: 1 };
   let stuck = false;
+  let hardStateDamaged = false;
   /** Completions of an earlier process are void. */
   let life = 0;
 
   function start(): void {
     if (writing !== null || stuck || waiting.length === 0) return;
     writing = nextBatch(waiting);
-    const ofLife = life;
+    const batch = writing;
     queue.in(prng.range(pace.fsyncMsMin, pace.fsyncMsMax), () => {
-      if (ofLife === life && !stuck) complete();
+      if (writing === batch && !stuck) complete();
     });
   }
 
@@ -161,14 +162,20 @@ export function createNodeDisk(deps: { queue: EventQueue; prng: Prng }): NodeDis
       return 'whole batch';
     },
     flip: (random) => {
+      if (random.chance(0.15)) {
+        hardStateDamaged = true;
+        return 'hard state';
+      }
       if (stored.entries.length === 0) return null;
       const at = random.int(stored.entries.length);
       const entry = present(stored.entries[at], 'a stored entry');
       stored.entries[at] = flipByte(entry, random);
-      return entry.index;
+      return `entry ${entry.index}`;
     },
     open: (epoch) => {
-      const damage = findDamage(stored, epoch);
+      const damage = hardStateDamaged
+        ? 'both copies of the hard state are damaged'
+        : findDamage(stored, epoch);
       if (damage !== null) return { damage };
       const { hardState, snapshot, entries } = stored;
       return { restored: { hardState, snapshot, entries: [...entries] } };

@@ -93,13 +93,13 @@ export function createRoster({ world, operator, prng, spare }: RosterDeps): Rost
     const node = nodeAt(prng.pick(active));
     if (!node.admitted) return;
     world.end(node.number, 'power');
-    const index = node.disk.flip(prng);
-    if (index === null) {
+    const what = node.disk.flip(prng);
+    if (what === null) {
       world.start(node.number);
       return;
     }
     replaced += 1;
-    world.trace.line(world.queue.nowMs(), () => `--- a byte of entry ${index} of ${node.id} flips`);
+    world.trace.line(world.queue.nowMs(), () => `--- a byte of ${what} of ${node.id} flips`);
     world.observer.expectDamage(node.id);
     world.start(node.number);
     if (node.damage() === null) return;

@@ -28,6 +28,9 @@ export interface SeedReport {
   readonly handOvers: number;
   readonly ordersExecuted: number;
   readonly ordersRefused: number;
+  readonly snapshots: number;
+  readonly jointChanges: number;
+  readonly damaged: number;
   readonly trace: readonly string[];
 }
 
@@ -138,6 +141,12 @@ function burn(world: World, plan: SeedPlan, roster: Roster, faults: Faults, clie
   );
   repeat(
     world,
+    () => prng.range(500, 5000),
+    ended,
+    () => world.disturb(prng.int(world.nodes.length)),
+  );
+  repeat(
+    world,
     () => plan.checkpointMs * prng.range(0.5, 1.5),
     ended,
     () => prng.pick(world.nodes).checkpoint(plan.keepEntries),
@@ -198,6 +207,8 @@ export function runSeed(seed: number, options: SeedOptions = {}): SeedReport {
     handOvers: world.leadership.handOvers(),
     ordersExecuted: world.orders.executed,
     ordersRefused: world.orders.refused,
+    ...world.observer.counts(),
+    jointChanges: world.configurations.changes(),
     trace: world.trace.lines(),
   };
   world.close();

@@ -70,15 +70,15 @@ export function createSeedPlan(prng: Prng): SeedPlan {
   const timing = prng.pick(timings);
   const founders = Array.from({ length: voting + leechers }, (_, number) => number);
   const spare = Array.from({ length: spares }, (_, number) => voting + leechers + number);
-  const small = { trailingEntriesMax: 5 + prng.int(60), trailingBytesMax: 1024 * 1024 };
+  const small = { trailingEntriesMax: 2 + prng.int(25), trailingBytesMax: 1024 * 1024 };
   return {
     ...{ certificates, founders, spare, timing },
-    limits: prng.chance(0.6) ? small : undefined,
+    limits: prng.chance(0.7) ? small : undefined,
     weather: prng.pick(weathers),
     clients: 2 + prng.int(4),
     chaosMs: prng.range(30_000, 33_000),
     episodes: 5 + prng.int(14),
-    checkpointMs: prng.range(400, 4000),
-    keepEntries: prng.chance(0.5) ? 0 : prng.int(40),
+    checkpointMs: prng.range(200, 2000),
+    keepEntries: prng.chance(0.7) ? 0 : prng.int(40),
   };
 }

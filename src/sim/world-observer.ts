@@ -31,6 +31,7 @@ export interface WorldObserver extends NodeObserver {
   expectOrder(ref: number, term: Term): void;
   /** Damage that is expected on this node: it must be named, and it is no alarm. */
   expectDamage(id: string): void;
+  counts(): { readonly snapshots: number; readonly damaged: number };
   /** Hears every message as it is sent; for directed scenarios. */
   tap(listener: Tap): void;
 }
@@ -54,6 +55,7 @@ export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
   const expected = new Map<number, Term>();
   const damaged = new Set<string>();
   const taps: Tap[] = [];
+  let snapshots = 0;
 
   return {
     expectOrder: (ref, term) => {
@@ -62,6 +64,7 @@ export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
     expectDamage: (id) => {
       damaged.add(id);
     },
+    counts: () => ({ snapshots, damaged: damaged.size }),
     tap: (listener) => {
       taps.push(listener);
     },
@@ -100,6 +103,7 @@ export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
     onDurable: (node, job) => durability.onDurable(node, job),
     onInstalled: (node, index) => {
       trace.line(queue.nowMs(), () => `${node.id} installed the snapshot of ${index}`);
+      snapshots += 1;
       log.onInstalled(node, index);
     },
     onApplied: (node, entries, results) => log.onApplied(node, entries, results),

@@ -13,13 +13,14 @@ import type {
   SnapshotMeta,
   Timing,
 } from '../consensus/api.ts';
+import { encodeMessage, protocolVersion } from '../wire/consensus-message.ts';
 import type { Certificate } from '../wire/member.ts';
 import { type ClientChecks, createClientChecks } from './client-checks.ts';
-import { createConfigurationChecks } from './configuration-checks.ts';
+import { type ConfigurationChecks, createConfigurationChecks } from './configuration-checks.ts';
 import { createDurabilityChecks, type DurabilityChecks } from './durability-checks.ts';
 import { createEventQueue, type EventQueue } from './event-queue.ts';
 import { SimFailure } from './failure.ts';
-import { createLeadershipChecks, type LeadershipChecks } from './leadership-checks.ts';
+import { createLeadershipChecks, foreignTerm, type LeadershipChecks } from './leadership-checks.ts';
 import { createLogChecks, type Fail, type LogChecks } from './log-checks.ts';
 import { createNetwork, type Network } from './network.ts';
 import { createBlankCatalog, createNodeCatalog, type Dump } from './node-catalog.ts';
@@ -66,6 +67,7 @@ export interface World {
   readonly log: LogChecks;
   readonly leadership: LeadershipChecks;
   readonly durability: DurabilityChecks;
+  readonly configurations: ConfigurationChecks;
   readonly clients: ClientChecks;
   readonly fail: Fail;
   readonly observer: WorldObserver;
@@ -77,6 +79,8 @@ export interface World {
   replace(number: number, certificate: Certificate): SimNode;
   setCertificate(certificate: Certificate): void;
   node(id: PeerId): SimNode | null;
+  /** A frame of another epoch reaches `to`: it must change nothing. */
+  disturb(to: number): void;
   /** Whoever may act gives an order to `to`. */
   giveOrder(to: number): void;
   close(): void;
@@ -85,6 +89,18 @@ export interface World {
 interface Snapshot {
   readonly meta: SnapshotMeta;
   readonly dump: Dump;
+}
+
+function foreignFrame(prng: Prng): Uint8Array {
+  const header = { v: protocolVersion, cluster: clusterId, epoch: 'f'.repeat(32) };
+  const term = foreignTerm + prng.int(100);
+  const end = { lastIndex: term, lastTerm: term, rank: 3999 };
+  if (prng.chance(0.5))
+    return encodeMessage({ type: 'vote', ...header, term, ...end, transfer: null });
+  return encodeMessage({
+    ...{ type: 'heartbeat', ...header, term, round: 1, leaseMs: 60_000, commit: term },
+    ...{ direct: true, serving: true, rttMs: 1, rank: 3999 },
+  });
 }
 
 export function createWorld(options: WorldOptions): World {
@@ -198,7 +214,7 @@ export function createWorld(options: WorldOptions): World {
 
   return {
     ...{ options, queue, prng, trace, network, nodes, log, leadership, durability, clients },
-    ...{ fail, orders, observer },
+    ...{ fail, orders, observer, configurations },
     start: (number) => {
       const node = present(nodes[number], 'a node');
       if (node.state() !== 'absent') return;
@@ -223,6 +239,11 @@ export function createWorld(options: WorldOptions): World {
       certificates.set(certificate.peerId, certificate);
     },
     node: (id) => nodes.find((node) => node.id === id) ?? null,
+    disturb: (to) => {
+      const node = present(nodes[to], 'a node');
+      const from = prng.pick(nodes).id;
+      if (from !== node.id && node.state() === 'running') node.receive(from, foreignFrame(prng));
+    },
     giveOrder: (to) => {
       for (const node of nodes) {
         const right = node.state() === 'running' ? node.core()?.mayAct(node.now()) : null;
