@@ -77,6 +77,7 @@ function createWalk({ store, exchange }: DagFetchDeps, options: DagFetchOptions,
   const active = new Set<Promise<void>>();
   let [bytesDone, blocks] = [0, 0];
   let bytesTotal: number | null = null;
+  let failure: { readonly error: unknown } | null = null;
 
   function follow(cid: CID, bytes: Uint8Array): void {
     const links = linksOf(cid, bytes);
@@ -121,7 +122,11 @@ function createWalk({ store, exchange }: DagFetchDeps, options: DagFetchOptions,
       if (visited.size >= visitedMax)
         throw new AgentError('too-large', `a DAG of more than ${visitedMax} blocks`);
       visited.add(key);
-      const work = visit(link, key).finally(() => active.delete(work));
+      const work: Promise<void> = visit(link, key)
+        .catch((error: unknown) => {
+          failure ??= { error };
+        })
+        .finally(() => active.delete(work));
       active.add(work);
     }
   }
@@ -130,11 +135,13 @@ function createWalk({ store, exchange }: DagFetchDeps, options: DagFetchOptions,
     stack.push({ cid: root, bytes: null });
     for (launch(); active.size > 0; launch()) {
       await Promise.race(active);
+      // Several may have ended at once; none of their failures may be lost.
+      if (failure !== null) throw failure.error;
       signal.throwIfAborted();
     }
   }
 
-  return { run, ended: () => Promise.allSettled(active) };
+  return { run, ended: () => Promise.all(active) };
 }
 
 export async function fetchDag(
