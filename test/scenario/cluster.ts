@@ -138,7 +138,9 @@ export class Cluster {
       epoch,
       session: '5'.repeat(32),
       timing: { ...defaultTiming, ...this.options.timing },
-      prng: createPrng((this.options.seed ?? 1) * 1000 + this.nodes.size * 17 + id.charCodeAt(0)),
+      prng: createPrng(
+        ((this.options.seed ?? 1) * 1000 + id.charCodeAt(0)) * 64 + node.incarnation,
+      ),
       bootstrap,
       restored: {
         hardState: node.disk.hardState,
