@@ -20,7 +20,6 @@ interface Lookup {
   readonly session: FetchSession;
   readonly asked: Set<string>;
   readonly open: Set<string>;
-  readonly startMs: Ms;
   readonly waiters: Set<{ resolve(session: FetchSession): void; reject(reason: unknown): void }>;
 }
 
@@ -120,7 +119,6 @@ export function createLookups({ monoMs, links, outbox }: LookupDeps): Lookups {
       session: { peers: new Set() },
       asked: new Set(),
       open: new Set(),
-      startMs: monoMs(),
       waiters: new Set(),
     };
     lookups.set(blockKey(cid), lookup);
