@@ -13,6 +13,7 @@ import {
   copiesOn,
   type Leader,
   leaderOf,
+  mastersVote,
   pinOf,
   settleVoters,
   until,
@@ -122,6 +123,7 @@ export async function killLeader(scene: Scene, victim: Leader): Promise<Killed> 
   const old = flock.node(victim.name);
   if (victim.role !== 'master')
     throw new ExitError('failure', `${victim.name} leads, a ${victim.role}; a master has to`);
+  await mastersVote(scene.stage.flock, old);
   await settleVoters(scene.stage.flock, old);
   const raised = await secureCopies(scene, old, victim.name);
   const killing = flock.kill(victim.name);

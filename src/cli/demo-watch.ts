@@ -95,17 +95,23 @@ async function changing(node: FlockNode): Promise<boolean | null> {
   return last !== null && last.data.outgoing !== null;
 }
 
-/** Waits until one node may be lost: three voters, all running, every running master among them. */
+/** Waits until one node may be lost: three voters, all of them running. */
 export async function settleVoters(flock: Flock, leader: FlockNode): Promise<void> {
-  await until('three running voters, the masters among them', votersMsMax, async () => {
+  await until('three voters, all of them running', votersMsMax, async () => {
     const voters = await votersOf(leader);
     const living = new Set(flock.living().map(({ name }) => name));
     if (voters === null || voters.length < votersWanted) return null;
     if (!voters.every((name) => living.has(name))) return null;
-    // A master that came later takes a worker's vote after the hold time.
-    const masters = flock.living().filter(({ role }) => role === 'master');
-    if (!masters.every(({ name }) => voters.includes(name))) return null;
     return (await changing(leader)) === false ? true : null;
+  });
+}
+
+/** Waits until every running master votes: one that came later takes a worker's place by rank. */
+export async function mastersVote(flock: Flock, leader: FlockNode): Promise<void> {
+  await until('every running master among the voters', votersMsMax, async () => {
+    const voters = await votersOf(leader);
+    const masters = flock.living().filter(({ role }) => role === 'master');
+    return masters.every(({ name }) => voters?.includes(name)) ? true : null;
   });
 }
 
