@@ -173,6 +173,8 @@ function flushAnswers(core: Core): void {
 export function onLeaderKnown(core: Core): void {
   core.desk.unsent = [];
   for (const pending of [...core.desk.pending.values()]) dispatch(core, pending);
+  for (const read of core.readDesk.pending.values())
+    if (read.index === null && read.sentTo !== core.leader) read.sentTo = null;
   core.readDesk.dirty = true;
 }
 

@@ -5,7 +5,7 @@
  */
 import { type Core, header, send } from './core.ts';
 import { abandonOwn } from './forward.ts';
-import { abandonOwnReads } from './read-index.ts';
+import { abandonOwnReads, parts } from './read-index.ts';
 import { noteLeadEnded } from './takeover.ts';
 
 /** Everything but the change of state itself. */
@@ -21,8 +21,9 @@ export function endLead(core: Core): void {
     if (ids) ids.push(origin.id);
     else reads.set(origin.from, [origin.id]);
   }
-  for (const [to, ids] of reads)
-    send(core, to, { type: 'read-reply', ...header(core), ids, index: null });
+  for (const [to, all] of reads)
+    for (const ids of parts(all))
+      send(core, to, { type: 'read-reply', ...header(core), ids, index: null });
   abandonOwn(core);
   abandonOwnReads(core);
 }

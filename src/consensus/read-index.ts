@@ -31,6 +31,8 @@ export interface ReadDesk {
 /** Reads of this node, and reads that wait on a leader. */
 const readsMax = 8192;
 const leaderReadsMax = 32_768;
+/** Reads in one message; the decoder takes no more than 4096. */
+const idsMax = 1024;
 /** Confirmation rounds in flight; more reads share the next one. */
 const roundsInFlightMax = 4;
 
@@ -102,9 +104,18 @@ export function flushReads(core: Core): void {
         else ids.push(read.id);
       }
     }
-    if (leader && ids.length > 0) send(core, leader, { type: 'read', ...header(core), ids });
+    if (leader)
+      for (const part of parts(ids))
+        send(core, leader, { type: 'read', ...header(core), ids: part });
   }
   if (lead && lead.reads.length > 0) startRound(core, lead);
+}
+
+/** At most as many as one message may carry. */
+export function parts(ids: readonly number[]): number[][] {
+  const found: number[][] = [];
+  for (let i = 0; i < ids.length; i += idsMax) found.push(ids.slice(i, i + idsMax));
+  return found;
 }
 
 function answerIfApplied(core: Core, read: PendingRead): void {
@@ -151,7 +162,8 @@ export function resolveReads(core: Core, lead: Lead): void {
   }
   lead.reads = waiting;
   for (const { to, index, ids } of answers.values())
-    send(core, to, { type: 'read-reply', ...header(core), ids, index });
+    for (const part of parts(ids))
+      send(core, to, { type: 'read-reply', ...header(core), ids: part, index });
   if (core.readDesk.dirty) flushReads(core);
 }
 
