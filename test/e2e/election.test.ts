@@ -31,7 +31,7 @@ async function allMembers(of: Flock): Promise<void> {
       const page = await of.status('worker-1');
       return page?.members.length === 5 && page.election.voters.length === 3 ? page : null;
     },
-    { deadlineMs: 20_000, seen: () => of.status('worker-1') },
+    { deadlineMs: 60_000, seen: () => of.status('worker-1') },
   );
 }
 
@@ -43,7 +43,7 @@ async function sameOn(of: Flock, name: string, acknowledged: ReadonlyMap<string,
       const result = compare(acknowledged, await readIndex(of.node(name).url, 'k'));
       return result.lost.length === 0 ? result : null;
     },
-    { deadlineMs: 15_000 },
+    { deadlineMs: 30_000 },
   );
 }
 
@@ -55,14 +55,14 @@ describe('a flock of five', () => {
     const target = { url: it.node('worker-1').url, token: it.token('worker-1') };
     const writer = createWriter({ target: () => target, prefix: 'k' });
     await until('writes flow', () => (writer.acknowledged.size > 20 ? true : null), {
-      deadlineMs: 15_000,
+      deadlineMs: 30_000,
     });
     await it.signal('master-1', 'SIGKILL');
     const killedMs = performance.now();
     const before = writer.acknowledged.size;
     expect(await it.leader()).toBe('master-2');
     await until('writes flow again', () => (writer.acknowledged.size > before + 20 ? true : null), {
-      deadlineMs: 15_000,
+      deadlineMs: 30_000,
     });
     await writer.stop();
     const first = writer.atMs.find((atMs) => atMs > killedMs) ?? Number.POSITIVE_INFINITY;
@@ -81,7 +81,7 @@ describe('a flock of five', () => {
     const target = { url: it.node('worker-2').url, token: it.token('worker-2') };
     const writer = createWriter({ target: () => target, prefix: 'k' });
     await until('writes flow', () => (writer.acknowledged.size > 50 ? true : null), {
-      deadlineMs: 15_000,
+      deadlineMs: 30_000,
     });
     const before = await it.status('master-1');
     await Promise.all(five.map((name) => it.signal(name, 'SIGKILL')));
@@ -91,7 +91,7 @@ describe('a flock of five', () => {
     await until(
       'a master leads, if need be after its hold',
       async () => ((await it.leader()).startsWith('master-') ? true : null),
-      { deadlineMs: 30_000 },
+      { deadlineMs: 60_000 },
     );
     for (const name of five) {
       const page = await it.status(name);
@@ -130,13 +130,13 @@ describe('a flock of five', () => {
     const target = { url: it.node('worker-1').url, token: it.token('worker-1') };
     const writer = createWriter({ target: () => target, prefix: 'k' });
     await until('writes flow', () => (writer.acknowledged.size > 20 ? true : null), {
-      deadlineMs: 15_000,
+      deadlineMs: 30_000,
     });
     await it.signal('master-1', 'SIGTERM');
     expect(await it.leader()).toBe('master-2');
     const after = writer.acknowledged.size;
     await until('writes flow again', () => (writer.acknowledged.size > after + 20 ? true : null), {
-      deadlineMs: 15_000,
+      deadlineMs: 30_000,
     });
     await writer.stop();
     expect(await sameOn(it, 'worker-2', writer.acknowledged)).toMatchObject({ doubled: [] });
@@ -150,7 +150,7 @@ describe('a flock of five', () => {
     const target = { url: it.node('worker-1').url, token: it.token('worker-1') };
     const writer = createWriter({ target: () => target, prefix: 'k' });
     await until('writes flow', () => (writer.acknowledged.size > 20 ? true : null), {
-      deadlineMs: 15_000,
+      deadlineMs: 30_000,
     });
     await it.signal('master-1', 'SIGSTOP');
     const stoppedMs = performance.now();

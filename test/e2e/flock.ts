@@ -41,6 +41,8 @@ export interface FlockNode {
 
 export interface Flock {
   readonly dir: string;
+  /** The program that the agents run. */
+  readonly program: string;
   readonly nodes: readonly FlockNode[];
   node(name: string): FlockNode;
   start(name: string): void;
@@ -93,7 +95,7 @@ export async function until<T>(
 }
 
 /** JSON of a GET, or null when nobody answers in time or the answer is no success. */
-export async function getJson<T>(url: string, timeoutMs = 2000): Promise<T | null> {
+export async function getJson<T>(url: string, timeoutMs = 5000): Promise<T | null> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
     const text = await response.text();
@@ -196,6 +198,7 @@ export async function createFlock(options: FlockOptions): Promise<Flock> {
 
   return {
     dir,
+    program,
     nodes: processes,
     node: find,
     start,
@@ -204,7 +207,7 @@ export async function createFlock(options: FlockOptions): Promise<Flock> {
     },
     signal,
     status,
-    leader: (deadlineMs = 30_000) =>
+    leader: (deadlineMs = 60_000) =>
       until('a leader that acts and that all running nodes know', agreed, {
         deadlineMs,
         seen: async () =>

@@ -9,7 +9,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createFlock, type Flock } from './flock.ts';
-import { nodeBinary, programIn } from './program.ts';
+import { nodeBinary } from './program.ts';
 
 let flock: Flock;
 
@@ -26,7 +26,7 @@ afterEach(async () => {
 /** Runs an agent that is expected to refuse; its exit code and what it said. */
 async function runAgent(flags: readonly string[]): Promise<{ code: number; said: string }> {
   const child = spawn(nodeBinary(), [
-    programIn(join(flock.dir, `extra-${randomBytes(4).toString('hex')}`)),
+    flock.program,
     'agent',
     ...['--http-port', '0', '--mesh-host', '127.0.0.1', '--mesh-port', '0', ...flags],
   ]);
