@@ -35,7 +35,6 @@ const timingPresets = {
     repairGraceMs: 1_800_000,
   },
 } as const;
-export type TimingPreset = keyof typeof timingPresets;
 
 const timingSchema = z.strictObject({
   /** Where the keys below take their defaults from. @default lan */

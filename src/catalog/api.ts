@@ -5,7 +5,6 @@
  * entry.
  * The catalog never opens files or threads; the store does and hands the connection in.
  */
-import type { DatabaseSync } from 'node:sqlite';
 import type { LogIndex } from '../base/brand.ts';
 import type { Entry } from '../wire/entry.ts';
 
@@ -35,6 +34,3 @@ export interface Catalog {
    */
   restore(chunks: Iterable<Uint8Array>): void;
 }
-
-/** Makes or opens the schema on the connection. */
-export type OpenCatalog = (db: DatabaseSync) => Catalog;

@@ -17,7 +17,6 @@ export const indexTypes = [
   'content_metadata',
   'replication_state',
 ] as const;
-export type IndexType = (typeof indexTypes)[number];
 
 const cid = z.string().min(10).max(128);
 const peerId = z.string().min(1).max(128);
