@@ -7,7 +7,6 @@ import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Agent as HttpAgent, request } from 'undici';
 import { AgentError, type ErrorCode } from '../base/error.ts';
 import { problemKinds } from '../http/problem.ts';
 import { ExitError } from './exit-code.ts';
@@ -75,9 +74,16 @@ function unreachableOf(url: string, thrown: unknown): Error {
   });
 }
 
-export function createClient(url: string, token: string | null): Client {
+/** Loaded when something is asked: an agent, which only answers, does without it. */
+async function openHttp() {
+  const { Agent: HttpAgent, request } = await import('undici');
   // No deadline of our own on answers: adding a large folder takes as long as it takes.
-  const dispatcher = new HttpAgent({ headersTimeout: 0, bodyTimeout: 0, connections: 128 });
+  const options = { headersTimeout: 0, bodyTimeout: 0, connections: 128 };
+  return { request, dispatcher: new HttpAgent(options) };
+}
+
+export function createClient(url: string, token: string | null): Client {
+  let http: ReturnType<typeof openHttp> | null = null;
 
   async function send(verb: Verb, path: string, options: CallOptions) {
     const { query = {}, json, stream } = options;
@@ -91,6 +97,8 @@ export function createClient(url: string, token: string | null): Client {
     const text = json === undefined ? null : JSON.stringify(json);
     const body = stream ? Readable.from(stream.body, { objectMode: false }) : text;
     try {
+      http ??= openHttp();
+      const { request, dispatcher } = await http;
       return await request(at, { method: verb, headers, body, dispatcher });
     } catch (thrown) {
       if (thrown instanceof AgentError || thrown instanceof ExitError) throw thrown;
@@ -129,6 +137,9 @@ export function createClient(url: string, token: string | null): Client {
       const { statusCode: status, headers, body } = await open('GET', path, options);
       return { status, headers, body };
     },
-    close: () => dispatcher.destroy(),
+    async close() {
+      const opened = await http;
+      await opened?.dispatcher.destroy();
+    },
   };
 }

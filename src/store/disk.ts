@@ -23,6 +23,8 @@ export interface Disk {
   create(path: string): Promise<DiskFile>;
   /** The whole file, or null if there is none. */
   read(path: string): Promise<Buffer | null>;
+  /** Gives the memory of what `read` answered back; nothing may look at it afterwards. */
+  release?(bytes: Buffer): void;
   list(dir: string): Promise<string[]>;
   makeDir(dir: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
@@ -91,6 +93,14 @@ async function readWhole(path: string): Promise<Buffer> {
   }
 }
 
+/**
+ * A segment is megabytes large and outside the heap, where the collector of a quiet process would
+ * leave it for minutes. Small buffers share one with others and stay.
+ */
+function release({ buffer }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength > Buffer.poolSize) buffer.transfer(0);
+}
+
 /** The operating system's file system. */
 export function createDisk(): Disk {
   const { O_CREAT, O_TRUNC, O_RDWR } = constants;
@@ -98,6 +108,7 @@ export function createDisk(): Disk {
     open: async (path) => fileOf(await fs.open(path, O_RDWR)),
     create: async (path) => fileOf(await fs.open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)),
     read: (path) => unless<Buffer | null>('ENOENT', null, () => readWhole(path)),
+    release,
     list: (dir) => fs.readdir(dir),
     makeDir: async (dir) => {
       const made = await fs.mkdir(dir, { recursive: true, mode: 0o700 });

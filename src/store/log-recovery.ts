@@ -138,6 +138,7 @@ export async function recoverLog(input: RecoveryInput): Promise<RecoveredLog> {
     replay ??= createReplay(input.epoch, { index: head.baseIndex, hash: head.baseHash });
     replaySegment(replay, read, segments);
     segments.push({ number, bytes: head.bytes, endIndex: replay.lastIndex() });
+    input.disk.release?.(bytes);
     before = read;
   }
   if (replay === null || before === null)
