@@ -168,4 +168,46 @@ export const atomicityBugs: readonly PlantedBug[] = [
       },
     ],
   },
+  {
+    name: 'commit-beyond-match',
+    what: 'a follower takes the commit index of a heartbeat for entries that may not be the same',
+    edits: [
+      {
+        file: 'consensus/follow.ts',
+        find:
+          '  advanceCommit(core, Math.min(message.commit, core.matched));\n' +
+          '  replyToHeartbeat(',
+        replace:
+          '  advanceCommit(core, Math.min(message.commit, core.log.lastIndex));\n' +
+          '  replyToHeartbeat(',
+      },
+    ],
+  },
+  {
+    name: 'fetch-acknowledges',
+    what: 'what a candidate fetched counts as matching the log of the next leader',
+    edits: [
+      {
+        file: 'consensus/suffix.ts',
+        find: "  startPreVote(core, 'log-completed');\n",
+        replace: "  core.matched = core.log.lastIndex;\n  startPreVote(core, 'log-completed');\n",
+      },
+      {
+        file: 'consensus/election.ts',
+        find: '    core.matched = core.commit;\n    core.election.suffix = null;\n',
+        replace: '    core.election.suffix = null;\n',
+      },
+    ],
+  },
+  {
+    name: 'read-before-own-commit',
+    what: 'a new leader answers reads before it has committed an entry of its own term',
+    edits: [
+      {
+        file: 'consensus/read-index.ts',
+        find: '  if (!lead.committedOwn) return;\n',
+        replace: '',
+      },
+    ],
+  },
 ];

@@ -64,8 +64,20 @@ export const leadershipBugs: readonly PlantedBug[] = [
     edits: [
       {
         file: 'consensus/lease.ts',
-        find: 'if (!sent || now.skippedMs - sent.skippedMs > skippedMsMax)',
+        find: 'if (!sent || skippedMs > skippedMsMax)',
         replace: 'if (!sent)',
+      },
+    ],
+  },
+  {
+    name: 'wall-clock-hides-sleep',
+    what: 'a wall clock that is set back while a machine sleeps hides the sleep',
+    directed: 'a wall clock set right hides no sleep',
+    edits: [
+      {
+        file: 'consensus/lease.ts',
+        find: 'Math.abs(now.skippedMs - sent.skippedMs)',
+        replace: 'now.skippedMs - sent.skippedMs',
       },
     ],
   },
@@ -192,6 +204,20 @@ export const leadershipBugs: readonly PlantedBug[] = [
           '  return !veto.followed && nowMs >= veto.atMs + voidAfterMs;\n',
         replace:
           '  return firstVetoMs === null && patienceMs < 0 && nowMs > voidAfterMs + veto.atMs;\n',
+      },
+    ],
+  },
+  {
+    name: 'transfer-releases-all',
+    what: 'a transfer releases promises to other leaders and terms as well',
+    directed: 'a transfer releases no older promise',
+    edits: [
+      {
+        file: 'consensus/promises.ts',
+        find:
+          '        !(release && promise.leader === release.leader && ' +
+          'promise.term === release.term),\n',
+        replace: '        !release,\n',
       },
     ],
   },

@@ -78,7 +78,7 @@ export function createRoster({ world, operator, prng, spare }: RosterDeps): Rost
     const rank = rankOf(old.role, prng.int(4));
     const next = { ...old, leads, rank };
     operator.change({ type: 'admit', member: next }, tries, (applied) => {
-      if (!applied || node.state() !== 'running') return;
+      if (!applied) return;
       world.end(node.number, 'kill');
       node.certificate = next;
       world.setCertificate(next);

@@ -165,11 +165,73 @@ function deafHigherRank(seed: number): boolean {
   });
 }
 
+/** The leader is cut off and replaced at once; its successor hands over while its lease runs. */
+function quickTransfer(seed: number): boolean {
+  return withStage(seed, masters(3), (world) => {
+    const { network, queue, nodes } = world;
+    if (!until(world, 5000, () => acting(world) !== null)) return false;
+    const old = present(acting(world), 'a leader').number;
+    queue.runUntil(queue.nowMs() + 500);
+    const others = nodes.filter((node) => node.number !== old);
+    for (const { number } of others) {
+      cutBothWays(world, old, number, true);
+      network.reset(old, number);
+    }
+    const sinceMs = queue.nowMs();
+    const leading = () => others.find((node) => node.leads()) ?? null;
+    if (!until(world, 300, () => leading() !== null)) return false;
+    const first = present(leading(), 'a successor');
+    const heir = present(
+      others.find((node) => node !== first),
+      'an heir',
+    );
+    until(world, 20, () => false);
+    world.leadership.excuseHandOver(queue.nowMs() + 1000);
+    askTransfer(world, first, heir);
+    const done = until(world, 300, () => heir.leads());
+    const soon = queue.nowMs() - sinceMs < 300;
+    queue.runUntil(queue.nowMs() + 1000);
+    return done && soon;
+  });
+}
+
+function askTransfer(world: World, from: SimNode, to: SimNode): void {
+  const sentMs = world.queue.nowMs();
+  const done = (): void => undefined;
+  const ref = world.clients.open({
+    ...{ kind: 'transfer', node: from, sentMs, floor: 0, row: null, done },
+  });
+  from.post({ type: 'transfer', ref, to: to.id, deadlineMs: from.now().monoMs + 2000 });
+}
+
+/** Wall time was once set ahead; the machine sleeps, and wakes when it is set right again. */
+function hiddenSleep(seed: number): boolean {
+  return withStage(seed, masters(3), (world) => {
+    const { queue } = world;
+    if (!until(world, 5000, () => acting(world) !== null)) return false;
+    const leader = present(acting(world), 'a leader');
+    leader.clock.setWall(queue.nowMs(), 3_600_000);
+    queue.runUntil(queue.nowMs() + 1500);
+    if (acting(world) !== leader) return false;
+    leader.stop();
+    leader.clock.suspend(queue.nowMs());
+    queue.runUntil(queue.nowMs() + 3000);
+    leader.clock.setWall(queue.nowMs(), 0);
+    leader.clock.resume(queue.nowMs());
+    world.leadership.checkActing();
+    leader.resume();
+    queue.runUntil(queue.nowMs() + 2000);
+    return true;
+  });
+}
+
 export const scenarios: readonly Scenario[] = [
   { name: 'restart keeps the promise', tell: (seed) => restartedVoter(seed, 0) },
   { name: 'a longer lease survives a restart', tell: (seed) => restartedVoter(seed, 100) },
   { name: 'a late fetch is dropped', tell: lateFetch },
   { name: 'an old entry is not committed by counting', tell: oldEntry },
+  { name: 'a transfer releases no older promise', tell: quickTransfer },
+  { name: 'a wall clock set right hides no sleep', tell: hiddenSleep },
   { name: 'a deaf higher rank does not stop an election', tell: deafHigherRank },
 ];
 

@@ -163,7 +163,7 @@ export function createWorld(options: WorldOptions): World {
     const clock = createNodeClock({
       monoMsStart: options.perfectClocks ? 0 : prng.range(0, 1e7),
       rate: 1 + prng.range(-rates, rates),
-      wallAheadMs: prng.range(-3_600_000, 3_600_000),
+      wallAheadMs: options.perfectClocks ? 0 : prng.range(-3_600_000, 3_600_000),
     });
     const node = createSimNode(
       {
