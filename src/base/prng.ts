@@ -35,7 +35,7 @@ function splitmix32(seed: number): () => number {
 
 const rotateLeft = (x: number, k: number): number => ((x << k) | (x >>> (32 - k))) >>> 0;
 
-/** A generator whose whole future follows from `seed` (its low 53 bits are used). */
+/** A generator whose whole future follows from `seed` (a safe integer, folded to 32 bits). */
 export function createPrng(seed: number): Prng {
   const mix = splitmix32((seed % 4294967296) ^ Math.floor(seed / 4294967296));
   let [a, b, c, d] = [mix(), mix(), mix(), mix()];
