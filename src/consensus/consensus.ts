@@ -30,7 +30,14 @@ import { electionWakeMs, tickElection } from './election-timer.ts';
 import { onOrder } from './fence.ts';
 import { onAppend, onHeartbeat, refreshState } from './follow.ts';
 import { createDesk, flushProposals, onProposeReply, propose, tickDesk } from './forward.ts';
-import { advanceAsLeader, onAppendReply, onHeartbeatReply, stepDown, tickLead } from './leading.ts';
+import {
+  advanceAsLeader,
+  greetSoon,
+  onAppendReply,
+  onHeartbeatReply,
+  stepDown,
+  tickLead,
+} from './leading.ts';
 import {
   createLearning,
   learningWakeMs,
@@ -117,6 +124,7 @@ function dispatch(core: Core, event: Event): void {
       return;
     case 'link':
       onLinkChange(core.links, event.peer, event.change, core.now.monoMs);
+      if (event.change === 'opened' && core.lead) greetSoon(core, core.lead, event.peer);
       tickElection(core);
       tickLearning(core);
       return;

@@ -17,7 +17,7 @@ import { isVoter, reached } from './quorum.ts';
 import { resolveReads } from './read-index.ts';
 import { chooseDirect, onLost, progressOf } from './replicate.ts';
 import { cooldownAtStart } from './takeover.ts';
-import { electionMsMin } from './timing.ts';
+import { electionMsMin, pauseMsMin } from './timing.ts';
 import { driveHandover, resignStalled } from './transfer.ts';
 
 export function becomeLeader(core: Core, actAfterMs: Ms, byTransfer: boolean): void {
@@ -96,6 +96,17 @@ export function beat(core: Core, lead: Lead): void {
     heartbeatTo(core, lead, peer, false);
     break;
   }
+}
+
+/** Who has just been linked hears the leader soon, and what was lost with the old link again. */
+export function greetSoon(core: Core, lead: Lead, peer: PeerId): void {
+  const progress = lead.progress.get(peer);
+  if (!progress || !lead.direct.includes(peer)) return;
+  if (progress.mode === 'replicate') toProbe(progress, progress.match + 1);
+  lead.dirty = true;
+  const lastMs = lead.heartbeatDueMs - core.options.timing.heartbeatMs;
+  const soonMs = Math.max(core.now.monoMs, lastMs + pauseMsMin);
+  lead.heartbeatDueMs = Math.min(lead.heartbeatDueMs, soonMs);
 }
 
 export function heartbeatTo(core: Core, lead: Lead, to: PeerId, direct: boolean): void {
