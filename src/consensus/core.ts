@@ -170,8 +170,14 @@ export function certificateOf(
   return shown ?? core.log.configuration.members.find((item) => item.peerId === peer) ?? null;
 }
 
-export function rankOfPeer(core: Core, peer: PeerId): number {
-  return certificateOf(core, peer)?.rank ?? 0;
+/**
+ * The rank as the member record says it, on every node alike; a certificate that was renewed or is
+ * about to be counts only for who has no record here. Two measures side by side would let two nodes
+ * wait for each other.
+ */
+export function rankOfPeer(core: Core, peer: PeerId, shown: Certificate | null = null): number {
+  const record = core.log.configuration.members.find((item) => item.peerId === peer);
+  return (record ?? certificateOf(core, peer, shown))?.rank ?? 0;
 }
 
 /** One pause between attempts: at least 10 ms, or a round trip. */
@@ -220,13 +226,14 @@ export function isHealthy(core: Core): boolean {
 
 /** This node's place among those that may lead, best first; the lost leader does not count. */
 export function placeOf(core: Core, without: PeerId | null): number {
-  const mine = core.options.certificate;
+  const mine = rankOfPeer(core, core.id);
   let place = 0;
   for (const peer of votersOf(core.log.configuration)) {
     if (peer === core.id || peer === without) continue;
     const other = certificateOf(core, peer);
     if (!other?.leads) continue;
-    if (other.rank > mine.rank || (other.rank === mine.rank && peer < core.id)) place += 1;
+    const rank = rankOfPeer(core, peer);
+    if (rank > mine || (rank === mine && peer < core.id)) place += 1;
   }
   return place;
 }

@@ -15,6 +15,7 @@ import {
   header,
   pauseMs,
   placeOf,
+  rankOfPeer,
   resetElectionTimer,
   saveHardState,
   send,
@@ -96,7 +97,7 @@ function reportBallot(core: Core, campaign: Campaign, won: boolean): void {
   const ballot = ballotOf(campaign, {
     epoch: core.options.epoch,
     candidate: core.id,
-    rank: core.options.certificate.rank,
+    rank: rankOfPeer(core, core.id),
     health: core.local.health,
     linksClosed: votersOf(core.log.configuration).filter(
       (peer) => core.links.get(peer)?.open === false,
@@ -143,7 +144,7 @@ function newCampaign(
 
 function grantSelf(core: Core, campaign: Campaign): void {
   const { lastTerm, lastIndex } = campaign;
-  const { rank } = core.options.certificate;
+  const rank = rankOfPeer(core, core.id);
   campaign.answers.set(core.id, {
     from: core.id,
     granted: true,
@@ -179,7 +180,7 @@ export function startPreVote(core: Core, reason: string, consent: Release | null
       round: campaign.round,
       lastTerm: campaign.lastTerm,
       lastIndex: campaign.lastIndex,
-      rank: core.options.certificate.rank,
+      rank: rankOfPeer(core, core.id),
       consent,
     });
   }
@@ -209,7 +210,7 @@ export function startVote(core: Core, transfer: Release | null): void {
       ...header(core),
       lastTerm: campaign.lastTerm,
       lastIndex: campaign.lastIndex,
-      rank: core.options.certificate.rank,
+      rank: rankOfPeer(core, core.id),
       transfer,
     });
   }

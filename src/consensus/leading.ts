@@ -6,7 +6,7 @@
 import { encode as encodeCbor } from 'cborg';
 import type { LogIndex, Ms, PeerId } from '../base/brand.ts';
 import type { AppendReply, HeartbeatReply } from '../wire/consensus-message.ts';
-import { type Core, cannotLead, header, send, stalledMs } from './core.ts';
+import { type Core, cannotLead, header, rankOfPeer, send, stalledMs } from './core.ts';
 import { becomeFollower, setState } from './election.ts';
 import { advanceCommit } from './follow.ts';
 import { onLeaderKnown } from './forward.ts';
@@ -119,7 +119,7 @@ export function heartbeatTo(core: Core, lead: Lead, to: PeerId, direct: boolean)
     direct,
     serving: lead.committedOwn,
     rttMs: lead.progress.get(to)?.rttMs ?? null,
-    rank: core.options.certificate.rank,
+    rank: rankOfPeer(core, core.id),
   });
 }
 

@@ -137,7 +137,7 @@ export function driveChallenge(core: Core): void {
     leader !== null &&
     leader !== core.id &&
     !core.lead &&
-    core.options.certificate.rank > rankOfPeer(core, leader) &&
+    rankOfPeer(core, core.id) > rankOfPeer(core, leader) &&
     certificateOf(core, leader) !== null &&
     !cannotLead(core) &&
     isHealthy(core) &&
@@ -162,7 +162,7 @@ function whyNot(core: Core, lead: Lead, from: PeerId): string | null {
   if (lead.handover || lead.leaseDropped) return 'handing-over';
   if (!core.log.configuration.voters.includes(from)) return 'not-a-voter';
   if (core.log.configuration.outgoing) return 'joint';
-  if (rankOfPeer(core, from) <= core.options.certificate.rank) return 'rank';
+  if (rankOfPeer(core, from) <= rankOfPeer(core, core.id)) return 'rank';
   if (!progress || progress.cannotLead !== null) return progress?.cannotLead ?? 'unheard';
   if (nowMs - progress.lastAckMs > leaseMs) return 'silent';
   if (progress.steadySinceMs === null || nowMs - progress.steadySinceMs < holdMs) return 'hold';

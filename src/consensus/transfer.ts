@@ -7,7 +7,7 @@
 import type { Ms, PeerId } from '../base/brand.ts';
 import type { Message } from '../wire/consensus-message.ts';
 import type { Refusal } from './api.ts';
-import { type Core, header, releaseOf, send } from './core.ts';
+import { type Core, header, rankOfPeer, releaseOf, send } from './core.ts';
 import { startVote } from './election.ts';
 import { onLeaderKnown, settleOrigin } from './forward.ts';
 import type { Handover, Lead, Origin } from './lead.ts';
@@ -38,8 +38,7 @@ function unfit(core: Core, lead: Lead, peer: PeerId): string | null {
 
 /** The best voter that can take the lead: rank first, then how much of the log it holds. */
 export function bestTarget(core: Core, lead: Lead): PeerId | null {
-  const { members } = core.log.configuration;
-  const rankOf = (peer: PeerId): number => members.find((m) => m.peerId === peer)?.rank ?? 0;
+  const rankOf = (peer: PeerId): number => rankOfPeer(core, peer);
   const matchOf = (peer: PeerId): number => lead.progress.get(peer)?.match ?? 0;
   const fit = votersOf(core.log.configuration).filter((peer) => !unfit(core, lead, peer));
   fit.sort((a, b) => rankOf(b) - rankOf(a) || matchOf(b) - matchOf(a) || (a < b ? -1 : 1));

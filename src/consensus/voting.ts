@@ -8,7 +8,15 @@
 import type { Ms, PeerId } from '../base/brand.ts';
 import type { PreVote, Release, Vote, VoteCode } from '../wire/consensus-message.ts';
 import type { Certificate } from '../wire/member.ts';
-import { type Core, cannotLead, certificateOf, header, pauseMs, saveHardState } from './core.ts';
+import {
+  type Core,
+  cannotLead,
+  certificateOf,
+  header,
+  pauseMs,
+  rankOfPeer,
+  saveHardState,
+} from './core.ts';
 import { becomeFollower, noteFollowed, startPreVote } from './election.ts';
 import { leaseValid } from './lease.ts';
 import { isGone } from './links.ts';
@@ -51,7 +59,7 @@ function reply(core: Core, to: PeerId, asked: PreVote | Vote, verdict: Verdict):
     asked: asked.term,
     granted: code === 'granted',
     code,
-    rank: core.options.certificate.rank,
+    rank: rankOfPeer(core, core.id),
     promiseMs,
     lastTerm: core.log.lastTerm,
     lastIndex: core.log.lastIndex,
@@ -65,7 +73,7 @@ function reply(core: Core, to: PeerId, asked: PreVote | Vote, verdict: Verdict):
 /** A higher rank asks first; an equal one only while it asks already and has the better id. */
 function vetoes(core: Core, from: PeerId, candidateRank: number): boolean {
   if (!core.election.mayVeto || cannotLead(core) || core.lead) return false;
-  const { rank } = core.options.certificate;
+  const rank = rankOfPeer(core, core.id);
   if (rank > candidateRank) return true;
   const preVoting = core.election.campaign?.kind === 'pre-vote';
   return rank === candidateRank && preVoting && core.id < from;
@@ -97,11 +105,10 @@ function judgePreVote(
   const refused = bound(core, from, shown, message.consent, 'pre-vote');
   if (refused) return refused;
   if (message.term < core.hard.term) return 'stale-term';
-  if (message.term === core.hard.term && core.hard.vote !== from)
-    return core.hard.vote === null && !core.leader ? 'granted' : 'stale-term';
+  const taken = core.hard.vote === null ? core.leader !== null : core.hard.vote !== from;
+  if (message.term === core.hard.term && taken) return 'stale-term';
   if (!core.log.covers(message.lastTerm, message.lastIndex)) return 'log';
-  const candidate = certificateOf(core, from, shown);
-  if (!message.consent && vetoes(core, from, candidate?.rank ?? 0)) return 'veto';
+  if (!message.consent && vetoes(core, from, rankOfPeer(core, from, shown))) return 'veto';
   return 'granted';
 }
 
