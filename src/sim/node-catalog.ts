@@ -4,6 +4,7 @@
  * checkpoint, and the log must still hold what came after. A snapshot replaces everything at once.
  */
 import { DatabaseSync } from 'node:sqlite';
+import { present } from '../base/assert.ts';
 import type { LogIndex } from '../base/brand.ts';
 import type { AppliedResult, Catalog } from '../catalog/api.ts';
 import { openCatalog } from '../catalog/catalog.ts';
@@ -39,51 +40,59 @@ function openMemory(): DatabaseSync {
   return db;
 }
 
-export function createNodeCatalog(): NodeCatalog {
+/**
+ * `entryAt` is the history that all nodes share: a checkpoint remembers only how far it reaches,
+ * and a loss of power builds that state again from the last installed snapshot.
+ */
+export function createNodeCatalog(entryAt: (index: LogIndex) => Entry | null): NodeCatalog {
   let db = openMemory();
   let catalog: Catalog = openCatalog(db);
   let row = prepareRow();
-  let saved: Dump = nothing;
+  let installed: Dump = nothing;
+  let saved: LogIndex = 0;
   let applied: LogIndex = 0;
 
   function prepareRow() {
     return db.prepare('SELECT version FROM index_rows WHERE type = ? AND key = ?');
   }
-  function reopen(): void {
+  function rebuild(): void {
     db.close();
     db = openMemory();
     catalog = openCatalog(db);
     row = prepareRow();
-  }
-  function dump(): Dump {
-    const chunks = [...catalog.dump()];
-    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    return { index: applied, chunks, bytes };
+    if (installed.index > 0) catalog.restore(installed.chunks);
+    const entries: Entry[] = [];
+    for (let index = installed.index + 1; index <= saved; index++)
+      entries.push(present(entryAt(index), `the committed entry ${index}`));
+    catalog.apply(entries);
+    applied = saved;
   }
 
   return {
     appliedIndex: () => applied,
-    checkpointIndex: () => saved.index,
+    checkpointIndex: () => saved,
     apply: (entries) => {
       const results = catalog.apply(entries);
       applied = entries.at(-1)?.index ?? applied;
       return results;
     },
     digest: () => catalog.digest(),
-    dump,
+    dump: () => {
+      const chunks = [...catalog.dump()];
+      const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+      return { index: applied, chunks, bytes };
+    },
     checkpoint: () => {
-      if (applied > saved.index) saved = dump();
+      saved = applied;
     },
     install: (next) => {
       catalog.restore(next.chunks);
-      saved = next;
+      installed = next;
+      saved = next.index;
       applied = catalog.appliedIndex();
     },
     losePower: () => {
-      if (applied === saved.index) return;
-      reopen();
-      if (saved.index > 0) catalog.restore(saved.chunks);
-      applied = catalog.appliedIndex();
+      if (applied !== saved) rebuild();
     },
     versionOf: (type, key) => {
       const found = row.get(type, key) as { version: number } | undefined;

@@ -86,7 +86,8 @@ function restartedVoter(seed: number, leaseMsLongest: Ms): boolean {
 
 /** A candidate asks for what it lacks; before the answer comes it follows somebody. */
 function lateFetch(seed: number): boolean {
-  const cast = [...masters(2), { ...present(masters(3)[2], 'the third'), terms: [1, 2] }];
+  const voted = { hardState: { term: 2 } };
+  const cast = [...masters(2, voted), { ...present(masters(3)[2], 'the third'), terms: [1, 2] }];
   return withStage(seed, cast, (world) => {
     const { network, queue } = world;
     let asked = false;

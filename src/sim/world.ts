@@ -111,7 +111,8 @@ export function createWorld(options: WorldOptions): World {
   const numbers = new Map(options.certificates.map((item, number) => [item.peerId, number]));
   const nodes: SimNode[] = [];
   const snapshots = new Map<string, Snapshot>();
-  const newCatalog = options.blankCatalogs ? createBlankCatalog : createNodeCatalog;
+  const newCatalog = () =>
+    options.blankCatalogs ? createBlankCatalog() : createNodeCatalog((at) => log.entryAt(at));
   const orders = { given: 0, executed: 0, refused: 0 };
 
   const fail: Fail = (check, detail) => {
