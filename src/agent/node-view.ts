@@ -3,7 +3,7 @@
  * one member. Everything comes from memory or from the reader threads of the catalog; the only
  * question that asks another machine is one member's resources, with a deadline.
  */
-import type { Ms } from '../base/brand.ts';
+import type { LogIndex, Ms } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
 import { asAgentError } from '../base/error.ts';
 import {
@@ -48,13 +48,17 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
   const { runtime, directory, leadership, stores } = node;
   let counts: Readonly<Record<string, number>> = {};
   let countsAtMs = Number.NEGATIVE_INFINITY;
+  let countsIndex: LogIndex | null = null;
   let replayed = false;
 
   async function indexCounts(): Promise<Readonly<Record<string, number>>> {
     const nowMs = deps.clock.now().monoMs;
-    if (nowMs - countsAtMs > countsMsMax) {
+    const moved = stores.catalog.appliedIndex() !== countsIndex;
+    if (moved && nowMs - countsAtMs > countsMsMax) {
       countsAtMs = nowMs;
-      counts = (await stores.catalog.query('index.counts', {})).value as typeof counts;
+      const answer = await stores.catalog.query('index.counts', {});
+      counts = answer.value as typeof counts;
+      countsIndex = answer.appliedIndex;
     }
     return counts;
   }

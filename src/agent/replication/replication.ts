@@ -32,6 +32,7 @@ import { updatePeerRows } from './peer-rows.ts';
 import { createPinReports } from './pin-reports.ts';
 import { createReporter } from './reporter.ts';
 import { createRounds } from './rounds.ts';
+import { createSteadyQuery } from './steady-query.ts';
 import { createTasks } from './tasks.ts';
 
 const reportTimeoutMs: Ms = 3000;
@@ -47,8 +48,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
   const wallMs = (): Ms => clock.wallMs();
   const leads = (): boolean => leadership.view().state === 'leader';
   const { propose } = runtime.proposer;
-  const query = async (name: string, args: unknown): Promise<unknown> =>
-    (await node.stores.catalog.query(name, args)).value;
+  const query = createSteadyQuery(node.stores.catalog);
   const request = (name: string) => (to: PeerId, body: Uint8Array, timeoutMs: Ms) =>
     mesh.request(to, name, body, { timeoutMs });
 
