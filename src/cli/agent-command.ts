@@ -3,6 +3,7 @@
  * the end of the parent that watches over it. The port answers before the agent has joined and
  * until it has stopped, so that the probes can tell about both.
  */
+import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import { loadConfig } from '../agent/config.ts';
 import { version } from '../agent/version.ts';
@@ -69,7 +70,10 @@ async function runAgent(options: Readonly<Record<string, unknown>>, io: Io): Pro
   agent.setStatusUrl(url);
   io.err(`${config.nodeId} (${config.role}) answers on ${url}\n`);
   const started = agent.start().then(
-    () => ended,
+    () => {
+      setFlagsFromString('--semi-space-growth-factor=2');
+      return ended;
+    },
     (error: Error): End & { thrown: Error } => ({
       reason: error.message,
       exit: exitCodes.failure,

@@ -5,12 +5,30 @@
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 
 const nodeMajorMin = 24;
 
 // The log's fsync shares libuv's threads with every file operation of the content thread. Four, the
 // default, could all be busy there.
 process.env.UV_THREADPOOL_SIZE ??= '16';
+
+// Loading the program must not size the nursery of each thread for life: 20 MB in all. An agent that
+// has started lets it grow again with its work.
+setFlagsFromString('--semi-space-growth-factor=1');
+
+/**
+ * glibc stops giving large buffers back to the system after the first were freed: an agent that
+ * served a file of 1 GB then kept 1 GB. With a fixed threshold it keeps nothing. It is read once,
+ * when a process starts, so an agent starts itself anew in place, under the same process id.
+ */
+function fixAllocator(): void {
+  const { env, execPath, execArgv, argv, platform } = process;
+  const isSet = env.MALLOC_MMAP_THRESHOLD_ !== undefined;
+  if (isSet || platform !== 'linux' || argv[2] !== 'agent' || !process.execve) return;
+  const settings = { ...env, MALLOC_MMAP_THRESHOLD_: '131072' };
+  process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], settings);
+}
 
 /** The Node of the package `node`, beside the bundle or the sources. */
 function newerNode(): string | null {
@@ -54,8 +72,10 @@ async function run(): Promise<void> {
 
 const [major = 0] = process.versions.node.split('.').map(Number);
 const other = major < nodeMajorMin ? newerNode() : null;
-if (major >= nodeMajorMin) await run();
-else if (other !== null) await runBy(other);
+if (major >= nodeMajorMin) {
+  fixAllocator();
+  await run();
+} else if (other !== null) await runBy(other);
 else {
   process.stderr.write(
     `bellwether: it needs Node ${nodeMajorMin}; this is ${process.version}, and the package ` +
