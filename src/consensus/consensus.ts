@@ -58,7 +58,13 @@ import {
   tickReads,
 } from './read-index.ts';
 import { flushAppends, onSnapshotSent } from './replicate.ts';
-import { onCompact, onSnapshotReceived, onSnapshotRequest, snapshotMeta } from './snapshot.ts';
+import {
+  onCompact,
+  onSnapshotDurable,
+  onSnapshotReceived,
+  onSnapshotRequest,
+  snapshotMeta,
+} from './snapshot.ts';
 import {
   challengeWakeMs,
   createChallenge,
@@ -184,6 +190,7 @@ function onPersisted(core: Core, id: number): void {
   const end = core.out.persisted(id, core.hard.term, core.now.monoMs);
   core.persistedMs = core.now.monoMs;
   if (end > core.log.durable) core.log.durable = Math.min(end, core.log.lastIndex);
+  onSnapshotDurable(core);
   onOwnVoteDurable(core);
   if (core.lead) advanceAsLeader(core, core.lead);
 }
@@ -305,7 +312,7 @@ function takeReady(core: Core): Ready {
 function takeApply(core: Core): readonly Entry[] {
   // The catalog never runs ahead of what this node's own log holds durably.
   const to = Math.min(core.commit, core.log.durable);
-  if (core.applying >= to || core.out.durableJob < core.applyGate) return nothingToApply;
+  if (core.installing || core.applying >= to) return nothingToApply;
   if (core.applying - core.applied >= applyingMax) return nothingToApply;
   const from = core.applying + 1;
   const entries = core.log.slice(from, to, applyBatchMax, applyBatchBytesMax);

@@ -70,8 +70,11 @@ export interface Core {
   applySinceMs: Ms | null;
   /** When a persist job last completed. */
   persistedMs: Ms;
-  /** Entries go to the catalog only after this persist job (a received snapshot). */
-  applyGate: number;
+  /**
+   * A received snapshot that its persist job is still bringing into the catalog: until that job is
+   * durable nothing is applied, and `applied` is what the old catalog holds.
+   */
+  installing: { readonly job: number; readonly index: LogIndex } | null;
   local: LocalFacts;
   /** Why this node neither votes nor leads any more, or null. */
   broken: 'corrupt' | 'store-failed' | null;
@@ -119,7 +122,7 @@ export function createCore(
     applying: start,
     applySinceMs: null,
     persistedMs: now.monoMs,
-    applyGate: 0,
+    installing: null,
     local: goodFacts,
     broken: null,
     leaseMsHeard: 0,

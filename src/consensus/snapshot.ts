@@ -55,17 +55,26 @@ export function onSnapshotReceived(
     return;
   }
   core.log.reset(meta);
-  core.applyGate = core.out.installSnapshot(meta, ref, core.now.monoMs);
+  const job = core.out.installSnapshot(meta, ref, core.now.monoMs);
+  core.installing = { job, index: meta.index };
   if (meta.term > core.hard.term) becomeFollower(core, meta.term, null, 'snapshot');
   core.commit = meta.index;
-  core.applied = meta.index;
-  core.applying = meta.index;
-  core.applySinceMs = null;
   core.matched = Math.max(core.matched, meta.index);
   core.learning.nextMs = core.now.monoMs;
   onConfigurationChanged(core);
   // A candidate that lacked even the start of the log goes on where it stopped.
   if (core.state === 'candidate') startPreVote(core, 'snapshot-received');
+}
+
+/** After every completed persist job: the catalog may be at a received snapshot now. */
+export function onSnapshotDurable(core: Core): void {
+  const { installing } = core;
+  if (!installing || core.out.durableJob < installing.job) return;
+  core.installing = null;
+  core.applied = Math.max(core.applied, installing.index);
+  core.applying = Math.max(core.applying, installing.index);
+  core.applySinceMs = null;
+  core.readDesk.dirty = true;
 }
 
 /** Catalog state up to `index` is fsynced: cut the log, but keep its tail. */

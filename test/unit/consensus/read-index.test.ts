@@ -50,4 +50,26 @@ describe('reads', () => {
     cluster.run(200);
     expect(cluster.node('c').reads.get(ref)).toMatchObject({ type: 'ready' });
   });
+
+  test('wait until a received snapshot is in the catalog', () => {
+    const cluster = formed(roles, { trailing: 2 });
+    cluster.isolate('c', false);
+    for (let i = 0; i < 10; i += 1) {
+      cluster.propose('a', `${i}`);
+      cluster.run(20);
+    }
+    for (const node of cluster.nodes.values())
+      cluster.step(node, { type: 'compact', index: node.disk.applied });
+    cluster.node('c').stuck = [];
+    cluster.rejoin('c');
+    const ref = cluster.ask('c', { type: 'read' }, 60_000);
+    cluster.run(3000);
+    expect(cluster.status('c').commitIndex).toBe(cluster.status('a').commitIndex);
+    expect(cluster.node('c').reads.get(ref)).toBeUndefined();
+    expect(cluster.node('c').catalog).toEqual([]);
+    cluster.releaseDisk('c');
+    cluster.run(1000);
+    expect(cluster.node('c').reads.get(ref)).toMatchObject({ type: 'ready' });
+    expect(cluster.node('c').catalog).toEqual(cluster.node('a').catalog);
+  });
 });
