@@ -28,6 +28,9 @@ const transferTimeoutMs: Ms = 2000;
 const handOverTimeoutMs: Ms = 1500;
 const ownProposalTimeoutMs: Ms = 10_000;
 const sayAgainMs: Ms = 60_000;
+/** The same failure is told again after this. */
+const tellAgainMs: Ms = 10_000;
+const toldMax = 256;
 
 export interface AgentOptions {
   /** Told once when the agent can't go on; the process should end. */
@@ -63,8 +66,16 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   let contentStarting: Promise<void> = Promise.resolve();
   let fatal = false;
 
+  /** What fails again and again (nobody leads, a peer is away) is told once in a while. */
+  const toldMs = new Map<string, Ms>();
   const onFailure = (text: string, thrown: unknown): void => {
     const { code, message } = asAgentError(thrown);
+    const nowMs = clock.now().monoMs;
+    const key = `${text} ${code}`;
+    metrics.count('failures');
+    if (nowMs - (toldMs.get(key) ?? Number.NEGATIVE_INFINITY) < tellAgainMs) return;
+    if (toldMs.size >= toldMax) toldMs.clear();
+    toldMs.set(key, nowMs);
     events.append('failure', { what: text, code, detail: message });
     logger.warn({ code, detail: message }, text);
   };

@@ -37,6 +37,7 @@ const counters = {
   challenges_passed: 'Copies that proved possession to this leader',
   challenges_failed: 'Copies that failed to prove possession to this leader',
   gossip_refused: 'Gossip records that were refused',
+  failures: 'Work that failed and will be tried again, or was given up',
   plan_rounds: 'Rounds of the planner on this node',
   plan_actions: 'Actions that the planner of this node yielded',
 } as const;

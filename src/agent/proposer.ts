@@ -54,12 +54,18 @@ interface Session {
   expired: boolean;
 }
 
+interface Numbered {
+  readonly session: Session;
+  readonly seq: number;
+}
+
 export function createProposer(deps: ProposerDeps): Proposer {
   const { clock, metrics } = deps;
   const waiters = createWaiters<Outcome>('proposals', proposalsMax);
   let opening: Promise<Session> | null = null;
+  let stopped: AgentError | null = null;
   let nextId: SessionId = deps.firstSession;
-  let blocked: (() => void)[] = [];
+  const blocked: { deadlineMs: Ms; resolve: (number: Numbered | null) => void }[] = [];
 
   const send = (envelope: Envelope, deadlineMs: Ms): Promise<Outcome> => {
     const data = encodeEnvelope(envelope);
@@ -109,27 +115,40 @@ export function createProposer(deps: ProposerDeps): Proposer {
     return oldest === undefined || of.lastSeq + 1 - oldest < deps.windowMax;
   };
 
-  async function takeNumber(deadlineMs: Ms): Promise<{ session: Session; seq: number }> {
+  function take(from: Session): Numbered {
+    from.lastSeq += 1;
+    from.unfinished.add(from.lastSeq);
+    return { session: from, seq: from.lastSeq };
+  }
+
+  async function takeNumber(deadlineMs: Ms): Promise<Numbered> {
     for (;;) {
+      if (stopped !== null) throw stopped;
       const current = await session(deadlineMs);
-      if (hasRoom(current)) {
-        current.lastSeq += 1;
-        current.unfinished.add(current.lastSeq);
-        return { session: current, seq: current.lastSeq };
-      }
+      if (blocked.length === 0 && hasRoom(current)) return take(current);
       if (blocked.length >= proposalsMax)
         throw new AgentError('overloaded', `${proposalsMax} commands wait already; try later`);
-      await new Promise<void>((resolve) => blocked.push(resolve));
+      const number = await new Promise<Numbered | null>((resolve) =>
+        blocked.push({ deadlineMs, resolve }),
+      );
+      if (number !== null) return number;
       if (clock.now().monoMs >= deadlineMs)
         throw new AgentError('overloaded', 'the command waited for its turn until its deadline');
     }
   }
 
-  const wakeBlocked = (): void => {
-    const woken = blocked;
-    blocked = [];
-    for (const wake of woken) wake();
-  };
+  /** Gives the free numbers to those who waited longest; an expired session has none to give. */
+  function serveBlocked(from: Session): void {
+    const nowMs = clock.now().monoMs;
+    if (from.expired) {
+      for (const { resolve } of blocked.splice(0)) resolve(null);
+      return;
+    }
+    while (blocked.length > 0 && hasRoom(from)) {
+      const next = blocked.shift();
+      next?.resolve(nowMs >= next.deadlineMs ? null : take(from));
+    }
+  }
 
   async function propose(command: Command, options: ProposeOptions): Promise<CommandResult> {
     const startedMs = performance.now();
@@ -158,7 +177,7 @@ export function createProposer(deps: ProposerDeps): Proposer {
         return result;
       } finally {
         unfinished.delete(number.seq);
-        wakeBlocked();
+        serveBlocked(number.session);
       }
     } catch (error) {
       metrics.count('proposals_failed');
@@ -170,8 +189,9 @@ export function createProposer(deps: ProposerDeps): Proposer {
     propose,
     outcome: (ref, outcome) => waiters.settle(ref, outcome),
     stop: (error) => {
+      stopped = error;
       waiters.rejectAll(error);
-      wakeBlocked();
+      for (const { resolve } of blocked.splice(0)) resolve(null);
     },
     inFlight: () => waiters.size(),
   };

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { createMetrics } from '../../../src/agent/metrics.ts';
 import { createProposer } from '../../../src/agent/proposer.ts';
 import type { Clock } from '../../../src/base/clock.ts';
-import type { AgentError } from '../../../src/base/error.ts';
+import { AgentError } from '../../../src/base/error.ts';
 import type { Event } from '../../../src/consensus/api.ts';
 import {
   type Command,
@@ -127,12 +127,16 @@ describe('proposer', () => {
   });
 
   test('stopping leaves nobody waiting', async () => {
-    const { proposer, turn, propose, metrics } = setUp();
-    const first = propose();
+    const { proposer, answer, turn, propose, metrics } = setUp(4);
+    const opening = propose();
     await turn();
-    const { AgentError: Stopped } = await import('../../../src/base/error.ts');
-    proposer.stop(new Stopped('stopped', 'stopping'));
-    expect(await first).toMatchObject({ code: 'stopped' });
+    answer(0, applied(1));
+    await turn();
+    const more = Array.from({ length: 6 }, () => propose());
+    await turn();
+    proposer.stop(new AgentError('stopped', 'stopping'));
+    for (const end of await Promise.all([opening, ...more, propose()]))
+      expect(end).toMatchObject({ code: 'stopped' });
     const failed = metrics.registry.getSingleMetric('bellwether_proposals_failed_total');
     expect(failed).toBeInstanceOf(Counter);
     metrics.stop();
