@@ -210,4 +210,17 @@ export const atomicityBugs: readonly PlantedBug[] = [
       },
     ],
   },
+  {
+    name: 'snapshot-counts-as-applied',
+    what: 'a received snapshot counts as applied before it is in the catalog',
+    directed: 'a read waits for the installation of a snapshot',
+    edits: [
+      {
+        file: 'consensus/snapshot.ts',
+        find: '  core.installing = { job, index: meta.index };\n',
+        replace:
+          '  core.installing = { job, index: meta.index };\n' + '  core.applied = meta.index;\n',
+      },
+    ],
+  },
 ];

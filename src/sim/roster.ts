@@ -88,8 +88,11 @@ export function createRoster({ world, operator, prng, spare }: RosterDeps): Rost
 
   /** A flipped byte is found at the next start: the node is lost, and somebody new takes over. */
   function damage(): void {
-    const voters = voting();
-    if (replaced > 0 || voters.length < 3) return;
+    // A loss for good is borne only by three voters or more, and not in the middle of a change.
+    const leader = world.nodes.find((node) => node.leads());
+    const status = leader?.core()?.status(leader.now());
+    if (status === undefined || status.configuration.outgoing !== null) return;
+    if (replaced > 0 || status.configuration.voters.length < 3 || operator.busy() > 0) return;
     const node = nodeAt(prng.pick(active));
     if (!node.admitted) return;
     world.end(node.number, 'power');

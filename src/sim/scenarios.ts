@@ -5,10 +5,11 @@
  */
 import { present } from '../base/assert.ts';
 import type { Ms } from '../base/brand.ts';
+import { createClient } from './client.ts';
 import { asSimFailure, SimFailure } from './failure.ts';
 import { certificate } from './roster.ts';
 import type { SimNode } from './sim-node.ts';
-import { type Cast, createStage, stageTiming } from './staged-world.ts';
+import { type Cast, createStage, type StageOptions, stageTiming } from './staged-world.ts';
 import type { World } from './world.ts';
 
 export interface Scenario {
@@ -45,8 +46,13 @@ function cutBothWays(world: World, a: number, b: number, cut: boolean): void {
   world.network.setCut(b, a, cut);
 }
 
-function withStage(seed: number, cast: readonly Cast[], tell: (world: World) => boolean): boolean {
-  const world = createStage({ seed, timing: stageTiming, cast, blankCatalogs: true });
+function withStage(
+  seed: number,
+  cast: readonly Cast[],
+  tell: (world: World) => boolean,
+  more: Partial<StageOptions> = {},
+): boolean {
+  const world = createStage({ seed, timing: stageTiming, cast, blankCatalogs: true, ...more });
   try {
     return tell(world);
   } finally {
@@ -226,6 +232,44 @@ function hiddenSleep(seed: number): boolean {
   });
 }
 
+/** A read waits at a node whose snapshot has arrived, but is not installed: its disk is stuck. */
+function readBeforeInstall(seed: number): boolean {
+  const limits = { trailingEntriesMax: 2, trailingBytesMax: 1_000_000 };
+  const tell = (world: World): boolean => {
+    const { network, queue, nodes } = world;
+    if (!until(world, 5000, () => acting(world) !== null)) return false;
+    const leader = present(acting(world), 'a leader');
+    const late = present(
+      nodes.find((node) => node !== leader),
+      'a follower',
+    );
+    for (const { number } of nodes)
+      if (number !== late.number) cutBothWays(world, late.number, number, true);
+    const client = createClient({
+      ...{ queue, prng: world.prng.fork(), checks: world.clients, thinkMs: 5 },
+      ...{ nodes: () => [leader], acknowledged: world.log.acknowledged },
+    });
+    client.start();
+    queue.runUntil(queue.nowMs() + 500);
+    client.finish();
+    leader.checkpoint(0);
+    late.disk.setStuck(true);
+    network.healAll();
+    queue.runUntil(queue.nowMs() + 150);
+    let answered = false;
+    const ref = world.clients.open({
+      ...{ kind: 'read', node: late, sentMs: queue.nowMs(), row: null },
+      ...{ floor: world.log.acknowledged(), done: () => (answered = true) },
+    });
+    late.post({ type: 'read', ref, deadlineMs: late.now().monoMs + 2000 });
+    queue.runUntil(queue.nowMs() + 1000);
+    late.disk.setStuck(false);
+    until(world, 2000, () => answered);
+    return world.observer.counts().snapshots > 0;
+  };
+  return withStage(seed, masters(3), tell, { limits, blankCatalogs: false });
+}
+
 export const scenarios: readonly Scenario[] = [
   { name: 'restart keeps the promise', tell: (seed) => restartedVoter(seed, 0) },
   { name: 'a longer lease survives a restart', tell: (seed) => restartedVoter(seed, 100) },
@@ -233,6 +277,7 @@ export const scenarios: readonly Scenario[] = [
   { name: 'an old entry is not committed by counting', tell: oldEntry },
   { name: 'a transfer releases no older promise', tell: quickTransfer },
   { name: 'a wall clock set right hides no sleep', tell: hiddenSleep },
+  { name: 'a read waits for the installation of a snapshot', tell: readBeforeInstall },
   { name: 'a deaf higher rank does not stop an election', tell: deafHigherRank },
 ];
 

@@ -4,7 +4,7 @@
  */
 import { encode as encodeCbor } from 'cborg';
 import type { Term } from '../base/brand.ts';
-import type { HardState, Timing } from '../consensus/api.ts';
+import type { ConsensusOptions, HardState, Timing } from '../consensus/api.ts';
 import { encodeConfiguration } from '../wire/configuration.ts';
 import { chainStart, type Entry, type EntryKind, makeEntry } from '../wire/entry.ts';
 import type { Certificate } from '../wire/member.ts';
@@ -25,6 +25,7 @@ export interface StageOptions {
   readonly timing: Timing;
   readonly cast: readonly Cast[];
   readonly blankCatalogs: boolean;
+  readonly limits?: ConsensusOptions['limits'];
   readonly keepTrace?: boolean;
 }
 
@@ -58,7 +59,7 @@ export function stagedLog(
 export function createStage(options: StageOptions): World {
   const certificates = options.cast.map(({ certificate }) => certificate);
   const world = createWorld({
-    ...{ seed: options.seed, certificates, timing: options.timing, limits: undefined },
+    ...{ seed: options.seed, certificates, timing: options.timing, limits: options.limits },
     ...{ perfectClocks: true, blankCatalogs: options.blankCatalogs, patientConnections: true },
     keepTrace: options.keepTrace ?? false,
   });
