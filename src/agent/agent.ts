@@ -59,6 +59,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   let statusUrl: string | null = null;
   let node: Node | null = null;
   let view: NodeView | null = null;
+  let starting: Promise<void> = Promise.resolve();
   let stopping: Promise<void> | null = null;
   let sayTimer: NodeJS.Timeout | null = null;
   let eventStore: EventStore | null = null;
@@ -149,7 +150,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     for (const note of eventStore.notes) events.append('event-store-note', { note });
   }
 
-  async function start(): Promise<void> {
+  async function startAll(): Promise<void> {
     const [started] = await Promise.all([starter.start(aborter.signal), openEvents()]);
     node = started;
     view = createNodeView(started, {
@@ -171,6 +172,8 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   async function stopAll(reason: string): Promise<void> {
     events.append('stopping', { reason });
     aborter.abort();
+    // Whoever called start hears how it ended; here it only must not go on behind our back.
+    await Promise.allSettled([starting]);
     if (sayTimer !== null) clearInterval(sayTimer);
     if (node !== null && !fatal && node.leadership.view().state === 'leader')
       await node.runtime
@@ -226,7 +229,10 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     tasks: () => replication?.tasks() ?? [],
     token: folder.token,
     role: config.role,
-    start,
+    start: () => {
+      starting = startAll();
+      return starting;
+    },
     stop: (reason) => {
       stopping ??= stopAll(reason);
       return stopping;

@@ -1,5 +1,5 @@
 /** One whole agent in this process: the facade on a cluster of one, stopped and started again. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -112,4 +112,25 @@ test('before it has joined, the facade says so instead of waiting', async () => 
   expect(made.leader()).toMatchObject({ acting: false, leader: null });
   await expect(made.propose(put('a', 0), plain)).rejects.toMatchObject({ code: 'unavailable' });
   await expect(made.start()).rejects.toThrow(/is empty: give peers/);
+});
+
+test('a stop in the middle of joining ends the start and leaves the folder free', async () => {
+  const flags = {
+    role: 'worker',
+    nodeId: 'w',
+    data: join(dir, 'w'),
+    meshHost: '127.0.0.1',
+    meshPort: 0,
+    logLevel: 'silent',
+    // Nobody listens there: the discard port of loopback.
+    peers: ['127.0.0.1:9'],
+    networkKeyFile: join(dir, 'network.key'),
+  };
+  writeFileSync(flags.networkKeyFile, 'a'.repeat(64));
+  const config = loadConfig({ file: null, env: {}, flags });
+  const made = createAgent(config);
+  const start = made.start().catch((error: unknown) => error);
+  await made.stop('test');
+  expect(await start).toMatchObject({ code: 'stopped' });
+  await createAgent(config).stop('test');
 });
