@@ -33,6 +33,7 @@ import { createDesk, flushProposals, onProposeReply, propose, tickDesk } from '.
 import {
   advanceAsLeader,
   greetSoon,
+  noteUnlinked,
   onAppendReply,
   onHeartbeatReply,
   stepDown,
@@ -131,6 +132,7 @@ function dispatch(core: Core, event: Event): void {
     case 'link':
       onLinkChange(core.links, event.peer, event.change, core.now.monoMs);
       if (event.change === 'opened' && core.lead) greetSoon(core, core.lead, event.peer);
+      if (event.change === 'closed' && core.lead) noteUnlinked(core.lead, event.peer);
       tickElection(core);
       tickLearning(core);
       return;

@@ -27,7 +27,7 @@ export class Rounds {
 export interface Handover {
   readonly to: PeerId;
   readonly startedMs: Ms;
-  readonly reason: 'asked' | 'takeover' | 'stalled';
+  readonly reason: 'asked' | 'takeover';
   /** TimeoutNow left at; null while the target still catches up. */
   sentMs: Ms | null;
   /** Desk ids of those who asked for it. */

@@ -98,6 +98,12 @@ export function beat(core: Core, lead: Lead): void {
   }
 }
 
+/** A closed link breaks steadiness: the peer may have restarted before its silence shows. */
+export function noteUnlinked(lead: Lead, peer: PeerId): void {
+  const progress = lead.progress.get(peer);
+  if (progress) progress.steadySinceMs = null;
+}
+
 /** Who has just been linked hears the leader soon, and what was lost with the old link again. */
 export function greetSoon(core: Core, lead: Lead, peer: PeerId): void {
   const progress = lead.progress.get(peer);
@@ -133,8 +139,10 @@ export function onHeartbeatReply(core: Core, from: PeerId, message: HeartbeatRep
   const rttMs = nowMs - sent.monoMs;
   progress.rttMs = progress.rttMs === null ? rttMs : progress.rttMs * 0.8 + rttMs * 0.2;
   // A peer that restarted no longer knows that it matches: an empty append tells it again.
-  if (message.round >= progress.ackedRound && message.match < progress.match)
+  if (message.round >= progress.ackedRound && message.match < progress.match) {
     progress.sentCommit = 0;
+    progress.steadySinceMs = null;
+  }
   progress.ackedRound = Math.max(progress.ackedRound, message.round);
   // Silence breaks steadiness, even if the peer was fit before and after it.
   if (nowMs - progress.lastAckMs > core.options.timing.electionMsMin) progress.steadySinceMs = null;

@@ -84,6 +84,10 @@ export function driveHandover(core: Core, lead: Lead): void {
     stepDown(core, 'transfer-failed');
     return;
   }
+  if (handover.reason === 'takeover' && !isSteady(core, lead, handover.to)) {
+    cancel(core, lead, handover, 'not-steady');
+    return;
+  }
   const { configuration, index } = core.log.configured;
   const settled = configuration.outgoing === null && index <= core.commit;
   const match = lead.progress.get(handover.to)?.match ?? 0;
@@ -95,15 +99,22 @@ export function driveHandover(core: Core, lead: Lead): void {
     return;
   }
   if (nowMs < handover.startedMs + transferMsMax) return;
+  cancel(core, lead, handover, 'not-caught-up');
+}
+
+/** The right to a take-over is asked for again at every step until the request leaves. */
+function isSteady(core: Core, lead: Lead, peer: PeerId): boolean {
+  const since = lead.progress.get(peer)?.steadySinceMs ?? null;
+  return since !== null && core.now.monoMs - since >= core.options.timing.holdMs;
+}
+
+/** The lead stays here, lease intact; what waited is taken again. */
+function cancel(core: Core, lead: Lead, handover: Handover, result: string): void {
   lead.handover = null;
   const detail = `${handover.to} did not catch up within ${transferMsMax} ms`;
   for (const origin of handover.waiting)
     settleOrigin(core, origin, { type: 'refused', code: 'conflict', detail });
-  if (handover.reason === 'stalled') {
-    stepDown(core, 'stalled');
-    return;
-  }
-  if (handover.reason === 'takeover') reportTakeover(core, handover.to, 'not-caught-up');
+  if (handover.reason === 'takeover') reportTakeover(core, handover.to, result);
   onLeaderKnown(core);
 }
 

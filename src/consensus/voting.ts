@@ -107,8 +107,10 @@ function judgePreVote(
   if (message.term < core.hard.term) return 'stale-term';
   const taken = core.hard.vote === null ? core.leader !== null : core.hard.vote !== from;
   if (message.term === core.hard.term && taken) return 'stale-term';
+  // Under consent only reach is asked: the transfer itself waits until the logs are equal.
+  if (message.consent) return 'granted';
   if (!core.log.covers(message.lastTerm, message.lastIndex)) return 'log';
-  if (!message.consent && vetoes(core, from, rankOfPeer(core, from, shown))) return 'veto';
+  if (vetoes(core, from, rankOfPeer(core, from, shown))) return 'veto';
   return 'granted';
 }
 

@@ -77,4 +77,15 @@ describe('take-over', () => {
     }
     expect(Math.max(...gaps)).toBeLessThan(50);
   });
+
+  test('is not starved by writes that never pause', () => {
+    const cluster = formed(three, { timing, linkMs: 5 });
+    raise(cluster, 'b', 2500);
+    for (let i = 0; i < 4000 && cluster.leader()?.id !== 'b'; i += 1) {
+      cluster.propose('a', `${i}`);
+      cluster.propose('c', `c${i}`);
+      cluster.run(1);
+    }
+    expect(cluster.leader()?.id).toBe('b');
+  });
 });
