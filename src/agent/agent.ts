@@ -31,6 +31,7 @@ const sayAgainMs: Ms = 60_000;
 /** The same failure is told again after this. */
 const tellAgainMs: Ms = 10_000;
 const toldMax = 256;
+const logBytesWaitingMax = 1024 * 1024;
 
 export interface AgentOptions {
   /** Told once when the agent can't go on; the process should end. */
@@ -52,7 +53,8 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   const events = createEventLog(() => clock.wallMs());
   const logger = pino(
     { level: config.logLevel, base: { node: config.nodeId } },
-    pino.destination(2),
+    // Written aside, never waited for; a reader that stands still costs lines, not heartbeats.
+    pino.destination({ dest: 2, sync: false, maxLength: logBytesWaitingMax }),
   );
   const aborter = new AbortController();
   const startedAtMs = clock.wallMs();
