@@ -76,7 +76,7 @@ function unreachableOf(url: string, thrown: unknown): Error {
 
 /** Loaded when something is asked: an agent, which only answers, does without it. */
 async function openHttp() {
-  const { Agent: HttpAgent, request } = await import('undici');
+  const { HttpAgent, request } = await import('./http-client.ts');
   // No deadline of our own on answers: adding a large folder takes as long as it takes.
   const options = { headersTimeout: 0, bodyTimeout: 0, connections: 128 };
   return { request, dispatcher: new HttpAgent(options) };
