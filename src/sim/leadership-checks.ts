@@ -97,8 +97,7 @@ export function createLeadershipChecks(deps: LeadershipDeps): LeadershipChecks {
         'cool-down',
         `${from.id} hands over to ${to} ${nowMs - lastHandOverMs} ms after the last`,
       );
-    handOvers += 1;
-    lastHandOverMs = nowMs;
+    pending = { to, term: from.term() + 1 };
   }
 
   return {

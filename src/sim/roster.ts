@@ -28,6 +28,8 @@ export interface RosterDeps {
 }
 
 const tries = 25;
+/** A change that was asked for may still begin this much later. */
+const shrinkMsMax = 20_000;
 
 export function certificate(peerId: PeerId, role: Role, within: number): Certificate {
   const rights = rightsOf(role, true);
@@ -38,6 +40,7 @@ export function createRoster({ world, operator, prng, spare }: RosterDeps): Rost
   const active: number[] = [];
   const waiting = [...spare];
   let replaced = 0;
+  let lastShrinkMs = Number.NEGATIVE_INFINITY;
 
   const nodeAt = (slot: number): SimNode => present(world.nodes[slot], 'a node');
   const voting = (): SimNode[] => active.map(nodeAt).filter((node) => node.certificate.votes);
@@ -56,6 +59,7 @@ export function createRoster({ world, operator, prng, spare }: RosterDeps): Rost
     const candidates = active.map(nodeAt).filter((node) => node.admitted && !node.leads());
     if (candidates.length < 4) return;
     const node = prng.pick(candidates);
+    lastShrinkMs = world.queue.nowMs();
     operator.change({ type: 'forget', peerId: node.id }, 5, (applied) => {
       if (!applied) return;
       node.admitted = false;
@@ -93,6 +97,7 @@ export function createRoster({ world, operator, prng, spare }: RosterDeps): Rost
     const status = leader?.core()?.status(leader.now());
     if (status === undefined || status.configuration.outgoing !== null) return;
     if (replaced > 0 || status.configuration.voters.length < 3 || operator.busy() > 0) return;
+    if (world.queue.nowMs() - lastShrinkMs < shrinkMsMax) return;
     const node = nodeAt(prng.pick(active));
     if (!node.admitted) return;
     world.end(node.number, 'power');
@@ -119,6 +124,7 @@ export function createRoster({ world, operator, prng, spare }: RosterDeps): Rost
   function voters(): void {
     const chosen = prng.shuffle(voting().filter((node) => node.admitted)).map((node) => node.id);
     const count = Math.min(chosen.length, 1 + 2 * prng.int(3));
+    lastShrinkMs = world.queue.nowMs();
     if (count > 0) operator.change({ type: 'voters', voters: chosen.slice(0, count) }, 3, () => {});
   }
 
