@@ -33,8 +33,11 @@ const stamp = join(root, 'node_modules/.bellwether-lock');
 const installed = existsSync(stamp) ? readFileSync(stamp, 'utf8') : '';
 const node24 = join(root, 'node_modules/.bin/node');
 if (installed !== wanted || !existsSync(node24)) {
-  console.error('installing packages (npm ci) ...');
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  console.error('installing packages ...');
+  // Not `npm ci`: it refuses a lock file that lacks the packages of other platforms, and which of
+  // those a lock file has depends on the registry it was made with. This one installs what the lock
+  // file pins as well, and leaves the file alone.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']);
   if (!existsSync(node24)) {
     console.error(
       "Node 24 is not in node_modules/.bin: the package 'node' could not install it. Look at its install output with: npm rebuild node --foreground-scripts",
