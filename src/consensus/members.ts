@@ -126,10 +126,13 @@ function candidateOf(core: Core, lead: Lead, peer: PeerId) {
 function answered(core: Core, lead: Lead, voters: readonly PeerId[]): boolean {
   const nowMs = core.now.monoMs;
   const halves = { voters, outgoing: core.log.configuration.voters };
-  const heardMs = reached(halves, (peer) =>
-    peer === core.id ? nowMs : (lead.progress.get(peer)?.lastAckMs ?? 0),
-  );
-  return nowMs - heardMs <= core.options.timing.leaseMs;
+  const heardMs = reached(halves, (peer) => {
+    if (peer === core.id) return nowMs;
+    const progress = lead.progress.get(peer);
+    // Before its first word in this lead a peer has answered nothing, however young the lead is.
+    return progress && progress.cannotLead !== 'unheard' ? progress.lastAckMs : 0;
+  });
+  return heardMs > 0 && nowMs - heardMs <= core.options.timing.leaseMs;
 }
 
 function enterJoint(
