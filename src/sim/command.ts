@@ -147,7 +147,7 @@ function runMany(values: Values, deps: SimulatorDeps): number {
       print(describeFailure(`scenario ${name}`, failure, 'npm run sim -- --scenarios'));
   }
   let seed = from;
-  for (let i = 0; i < count && nowMs() < untilMs; i++, seed += stride) {
+  for (let i = 0; i < count && (i === 0 || nowMs() < untilMs); i++, seed += stride) {
     if (failed.length > 0 && !keepGoing) break;
     const report = runSeed(seed);
     add(totals, report);
