@@ -13,8 +13,8 @@ const nodeMajorMin = 24;
 // default, could all be busy there.
 process.env.UV_THREADPOOL_SIZE ??= '16';
 
-// Loading the program must not size the nursery of each thread for life: 20 MB in all. An agent that
-// has started lets it grow again with its work.
+// Loading the program must not size the nursery of each thread for life: 20 MB in all. An agent
+// that has started lets it grow again with its work.
 setFlagsFromString('--semi-space-growth-factor=1');
 
 /**
