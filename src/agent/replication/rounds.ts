@@ -1,6 +1,6 @@
 /**
  * When a round of something level-triggered runs: soon after a poke, now and then without one, one
- * at a time, and working for no more than a tenth of the time, however often it is poked.
+ * at a time, and never working most of the time, however often it is poked.
  */
 import type { Ms } from '../../base/brand.ts';
 
@@ -22,7 +22,9 @@ export interface RoundsOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
-const shareMax = 10;
+/** Short rounds take at most a tenth of the time, long ones at most a half. */
+const shareMax = 9;
+const restMsMax = 1500;
 
 export function createRounds(options: RoundsOptions): Rounds {
   let timer: NodeJS.Timeout | null = null;
@@ -52,7 +54,8 @@ export function createRounds(options: RoundsOptions): Rounds {
         return 0;
       })
       .then((workedMs) => {
-        earliestMs = begunMs + Math.max(options.apartMs, workedMs * shareMax);
+        const restMs = Math.max(Math.min(workedMs * shareMax, restMsMax), workedMs);
+        earliestMs = begunMs + Math.max(options.apartMs, workedMs + restMs);
         running = null;
         arm(poked ? options.gatherMs : options.periodMs);
       });
