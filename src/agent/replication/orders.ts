@@ -4,6 +4,8 @@
  * refused
  * however late it arrives. Orders are hints and questions: none of them deletes anything.
  */
+
+import { assert } from '../../base/assert.ts';
 import type { CidText, Ms, PeerId } from '../../base/brand.ts';
 import { AgentError } from '../../base/error.ts';
 import type { ActingRight } from '../../consensus/api.ts';
@@ -62,6 +64,8 @@ export function createOrders(deps: OrdersDeps): Orders {
       deps.onRefused(from, order, fence);
       return { executed: false, fence, proof: null, blocks: null };
     }
+    // The fence has said yes; this is the one place that executes, so it looks once more.
+    assert(order.term >= fence, `order of term ${order.term} below the fence ${fence}`);
     metrics.count('orders_executed');
     return { executed: true, fence, ...(await execute(order.order)) };
   }
