@@ -13,7 +13,7 @@ import { decodeMessage, encodeMessage, type Message } from '../wire/consensus-me
 import type { Entry } from '../wire/entry.ts';
 import type { SimNode, SimNodeDeps, SimNodeOptions } from './sim-node-face.ts';
 
-export type { ProcessState, SimNode, SimNodeDeps, SimNodeOptions } from './sim-node-face.ts';
+export type { SimNode, SimNodeDeps, SimNodeOptions } from './sim-node-face.ts';
 
 export function createSimNode(deps: SimNodeDeps, options: SimNodeOptions): SimNode {
   const { queue, prng, clock, disk, catalog, observer } = deps;
