@@ -65,8 +65,6 @@ export interface Lead {
   heartbeatDueMs: Ms;
   /** Peers that get appends: voters and a few standbys. */
   direct: readonly PeerId[];
-  /** The next other member that is greeted by a heartbeat. */
-  greeted: number;
   committedOwn: boolean;
   leaseDropped: boolean;
   actAfterMs: Ms;

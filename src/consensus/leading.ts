@@ -20,6 +20,9 @@ import { cooldownAtStart } from './takeover.ts';
 import { electionMsMin, pauseMsMin } from './timing.ts';
 import { driveHandover, resignStalled } from './transfer.ts';
 
+/** Whoever only pulls is greeted at most this seldom. */
+const greetingHeartbeats = 3;
+
 export function becomeLeader(core: Core, actAfterMs: Ms, byTransfer: boolean): void {
   const nowMs = core.now.monoMs;
   const byTakeover = byTransfer && core.challenge.won;
@@ -38,7 +41,6 @@ export function becomeLeader(core: Core, actAfterMs: Ms, byTransfer: boolean): v
     round: 0,
     heartbeatDueMs: nowMs,
     direct: [],
-    greeted: 0,
     committedOwn: false,
     leaseDropped: false,
     actAfterMs,
@@ -82,20 +84,20 @@ export function appendAsLeader(
   return entry.index;
 }
 
-/** One heartbeat round to voters and direct standbys, and one greeting to somebody else. */
+/**
+ * One heartbeat round to voters and direct standbys, and a greeting to one of the others in turn:
+ * they pull, and hear of the leader with what they pull, so now and then is enough.
+ */
 export function beat(core: Core, lead: Lead): void {
   lead.round += 1;
   lead.rounds.note(lead.round, core.now);
   lead.heartbeatDueMs = core.now.monoMs + core.options.timing.heartbeatMs;
   for (const peer of lead.direct) heartbeatTo(core, lead, peer, true);
-  const others = core.log.configuration.members;
-  for (let tries = 0; tries < others.length; tries += 1) {
-    lead.greeted = (lead.greeted + 1) % others.length;
-    const peer = others[lead.greeted]?.peerId;
-    if (!peer || peer === core.id || lead.direct.includes(peer)) continue;
-    heartbeatTo(core, lead, peer, false);
-    break;
-  }
+  const others = core.log.configuration.members.filter(
+    ({ peerId }) => peerId !== core.id && !lead.direct.includes(peerId),
+  );
+  const greeted = others[lead.round % Math.max(others.length, greetingHeartbeats)];
+  if (greeted) heartbeatTo(core, lead, greeted.peerId, false);
 }
 
 /** A closed link breaks steadiness: the peer may have restarted before its silence shows. */
