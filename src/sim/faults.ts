@@ -146,6 +146,7 @@ export function createFaults(deps: FaultDeps): Faults {
 
   function restoreDisk(node: SimNode): void {
     node.disk.setPace({ fsyncMsMin: 0.1, fsyncMsMax: 1 });
+    if (node.disk.isStuck() || node.applyStuck) node.freedMs = queue.nowMs();
     node.disk.setStuck(false);
     node.applyStuck = false;
     node.applyMs = 0.2;

@@ -49,6 +49,8 @@ export interface SimNode {
   /** Slowness of the catalog, ms per batch. */
   applyMs: Ms;
   applyStuck: boolean;
+  /** When its disk or catalog last came free again; it may resign for a stall that just ended. */
+  freedMs: Ms;
   /** It has a reason of its own not to lead: draining, or a store that can't be written. */
   troubled: boolean;
   /** It was made a member and not forgotten since. */

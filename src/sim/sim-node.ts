@@ -43,6 +43,7 @@ export function createSimNode(deps: SimNodeDeps, options: SimNodeOptions): SimNo
     bootstrap: false,
     applyMs: 0.2,
     applyStuck: false,
+    freedMs: Number.NEGATIVE_INFINITY,
     troubled: false,
     admitted: false,
     state: () => (core === null ? 'absent' : halted ? 'stopped' : 'running'),

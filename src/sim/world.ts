@@ -32,6 +32,8 @@ import { createWorldObserver, type WorldObserver } from './world-observer.ts';
 
 export const clusterId = 'c'.repeat(32);
 export const epochId = 'e'.repeat(32);
+/** A resignation because of a stall may come this long after the stall has ended. */
+const freshlyFreedMs = 500;
 
 /** What travels between machines: frames of the protocol, and orders of an acting leader. */
 export type Packet =
@@ -124,7 +126,11 @@ export function createWorld(options: WorldOptions): World {
   const clients = createClientChecks({ queue, fail, log });
   const leadership = createLeadershipChecks({
     ...{ queue, fail, nodes: () => nodes },
-    mustLeave: (node) => node.troubled || node.disk.isStuck() || node.applyStuck,
+    mustLeave: (node) =>
+      node.troubled ||
+      node.disk.isStuck() ||
+      node.applyStuck ||
+      queue.nowMs() - node.freedMs < freshlyFreedMs,
   });
   const network = createNetwork<Packet>({
     queue,

@@ -23,13 +23,16 @@ async function startFive(): Promise<Flock> {
   return made;
 }
 
-/** Everybody is in, and the voters are as many as the table asks for. */
+/** Everybody is in, the voters are as many as the table asks for, and both masters are of them. */
 async function allMembers(of: Flock): Promise<void> {
   await until(
-    'all five are members and three vote',
+    'all five are members, three vote, both masters with them',
     async () => {
       const page = await of.status('worker-1');
-      return page?.members.length === 5 && page.election.voters.length === 3 ? page : null;
+      const voters = page?.election.voters.map((voter) => voter.name) ?? [];
+      const masters = voters.filter((name) => name.startsWith('master-'));
+      const settled = voters.length === 3 && masters.length === 2;
+      return page?.members.length === 5 && settled ? page : null;
     },
     { deadlineMs: 60_000, seen: () => of.status('worker-1') },
   );

@@ -24,6 +24,12 @@ test(`${kills} kills under constant writes (seed ${seed})`, {
   flock = it;
   it.startAll();
   await it.leader();
+  // A leader that is still the only voter takes the quorum with it.
+  await until(
+    'all three vote',
+    async () => ((await it.status('worker-1'))?.election.voters.length === 3 ? true : null),
+    { deadlineMs: 30_000 },
+  );
   let target = 'worker-1';
   const writer = createWriter({
     target: () => ({ url: it.node(target).url, token: it.token(target) }),
