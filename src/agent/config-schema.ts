@@ -4,6 +4,7 @@
  * keys are mistakes, so a typo never becomes a silent default.
  */
 import { z } from 'zod';
+import { defaultTiming } from '../consensus/timing.ts';
 import { roles } from '../wire/member.ts';
 
 const ms = z.int().min(1).max(86_400_000);
@@ -11,17 +12,7 @@ const port = z.int().min(0).max(65_535);
 
 const timingPresets = {
   /** One machine or one network: the timing that every measured figure refers to. */
-  lan: {
-    heartbeatMs: 100,
-    leaseMs: 500,
-    electionMsMin: 600,
-    electionMsMax: 900,
-    patienceMs: 300,
-    holdMs: 10_000,
-    takeoverCooldownMs: 30_000,
-    voterGraceMs: 60_000,
-    repairGraceMs: 600_000,
-  },
+  lan: { ...defaultTiming, repairGraceMs: 600_000 },
   /** Sites with up to 150 ms between them. */
   wan: {
     heartbeatMs: 300,
