@@ -112,6 +112,13 @@ export const leadershipBugs: readonly PlantedBug[] = [
           "return 'hold';\n",
         replace: '',
       },
+      {
+        file: 'consensus/transfer.ts',
+        find:
+          '  return since !== null && ' +
+          'core.now.monoMs - since >= core.options.timing.holdMs;\n',
+        replace: '  return since === null || core.now.monoMs >= since;\n',
+      },
     ],
   },
   {
