@@ -4,6 +4,7 @@
  * keys are mistakes, so a typo never becomes a silent default.
  */
 import { z } from 'zod';
+import type { Timing } from '../consensus/api.ts';
 import { defaultTiming } from '../consensus/timing.ts';
 import { roles } from '../wire/member.ts';
 
@@ -100,15 +101,7 @@ export const configSchema = z.strictObject({
 });
 type RawConfig = z.infer<typeof configSchema>;
 
-export interface AgentTiming {
-  readonly heartbeatMs: number;
-  readonly leaseMs: number;
-  readonly electionMsMin: number;
-  readonly electionMsMax: number;
-  readonly patienceMs: number;
-  readonly holdMs: number;
-  readonly takeoverCooldownMs: number;
-  readonly voterGraceMs: number;
+export interface AgentTiming extends Timing {
   readonly repairGraceMs: number;
 }
 
