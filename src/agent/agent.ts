@@ -10,7 +10,7 @@ import { AgentError, asAgentError } from '../base/error.ts';
 import { type EventStore, openEventStore } from '../store/event-store.ts';
 import type { Command } from '../wire/command.ts';
 import { encodeGossip } from '../wire/gossip.ts';
-import type { Agent, AgentEvent, Fresh } from './api.ts';
+import type { Agent, AgentEvent, Fresh, Readiness } from './api.ts';
 import type { Config } from './config.ts';
 import { openDataFolder } from './data-folder.ts';
 import { createEventLog } from './event-log.ts';
@@ -32,6 +32,13 @@ const sayAgainMs: Ms = 60_000;
 const tellAgainMs: Ms = 10_000;
 const toldMax = 256;
 const logBytesWaitingMax = 1024 * 1024;
+
+const notJoined: Readiness = {
+  ready: false,
+  unmet: ['joined', 'catalog-replayed', 'leader-known'],
+  mode: 'degraded',
+  degradedReason: 'not-joined',
+};
 
 export interface AgentOptions {
   /** Told once when the agent can't go on; the process should end. */
@@ -244,10 +251,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       say();
     },
     status: () => seen().status(),
-    readiness: () =>
-      view === null || stopping !== null
-        ? { ready: false, unmet: ['joined', 'catalog-replayed', 'leader-known'] }
-        : view.readiness(),
+    readiness: () => (view === null || stopping !== null ? notJoined : view.readiness()),
     leader: () =>
       view === null || stopping !== null
         ? { acting: false, leader: null, term: 0, since: null, reason: 'not joined or stopping' }

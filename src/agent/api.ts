@@ -6,12 +6,13 @@ import type { CidText, LogIndex, Ms, PeerId } from '../base/brand.ts';
 import type { AddEntry, AddedItem, PinStatus } from '../content/api.ts';
 import type { Command, CommandResult } from '../wire/command.ts';
 import type { Role } from '../wire/member.ts';
+import type { Mode } from './mode.ts';
 
-export interface Readiness {
+export type Readiness = Mode & {
   readonly ready: boolean;
-  /** Names of unmet conditions: `joined`, `catalog-replayed`, `leader-known`. */
+  /** Names of unmet conditions: `joined`, `catalog-replayed`, `leader-known`, `quorum`. */
   readonly unmet: readonly string[];
-}
+};
 
 export interface LeaderAnswer {
   /** This node leads and acts right now. */

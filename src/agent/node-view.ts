@@ -13,6 +13,8 @@ import {
   resourcesSchema,
 } from '../wire/node-message.ts';
 import type { LeaderAnswer, Readiness, StatusPage } from './api.ts';
+import { livenessOf } from './liveness.ts';
+import { type Mode, modeOf } from './mode.ts';
 import type { Node } from './node.ts';
 import {
   leaderRow,
@@ -25,6 +27,9 @@ import {
 const resourcesTimeoutMs: Ms = 1000;
 /** The counts of the index on the status page may be this old. */
 const countsMsMax: Ms = 250;
+
+/** A leader that said nothing for this long is lost, however slow its elections are. */
+const leaderSilentMsMax: Ms = 5000;
 
 export interface NodeViewDeps {
   readonly clock: Clock;
@@ -63,6 +68,29 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
     return counts;
   }
 
+  function mode(): Mode {
+    const { configuration, leader, cannotLeadReason, state } = runtime.status();
+    const links = new Map(node.mesh.links().map((link) => [link.peerId, link]));
+    return modeOf({
+      self: node.self,
+      configuration,
+      leader,
+      cannotLeadReason,
+      // A node that only pulls may be linked to others than the leader; they say who leads.
+      staleMs: state === 'learner' ? 0 : leadership.staleMs(),
+      silentMsMax: leaderSilentMsMax,
+      livenessOf: (peer) =>
+        livenessOf({
+          peer,
+          self: node.self,
+          link: links.get(peer) ?? null,
+          heardMs: directory.factsOf(peer).heardMs,
+          startedMs: deps.startedMonoMs,
+          nowMs: deps.clock.now().monoMs,
+        }).state,
+    });
+  }
+
   async function input(): Promise<StatusInput> {
     const index = await indexCounts();
     return {
@@ -73,6 +101,7 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       nowMs: deps.clock.now().monoMs,
       incarnation: deps.incarnation,
       consensus: runtime.status(),
+      mode: mode(),
       view: leadership.view(),
       directory,
       links: node.mesh.links(),
@@ -118,7 +147,9 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       replayed ||= leader !== null && commitIndex > 0 && appliedIndex >= commitIndex;
       if (!replayed) unmet.push('catalog-replayed');
       if (leader === null) unmet.push('leader-known');
-      return { ready: unmet.length === 0, unmet };
+      const now = mode();
+      if (now.degradedReason === 'no-quorum') unmet.push('quorum');
+      return { ready: unmet.length === 0, unmet, ...now };
     },
     status: async () => statusPage(await input()),
     member: async (name) => {

@@ -12,6 +12,7 @@ import type { MemberFile } from './data-folder.ts';
 import type { Directory } from './directory.ts';
 import type { LeaderView } from './leadership.ts';
 import { type Liveness, livenessOf } from './liveness.ts';
+import type { Mode } from './mode.ts';
 import { version } from './version.ts';
 
 export interface ReplicationSummary {
@@ -32,6 +33,7 @@ export interface StatusInput {
   readonly nowMs: Ms;
   readonly incarnation: number;
   readonly consensus: Status;
+  readonly mode: Mode;
   readonly view: LeaderView;
   readonly directory: Directory;
   readonly links: readonly MeshLink[];
@@ -148,6 +150,7 @@ export function statusPage(input: StatusInput): StatusPage {
       epoch: member.epochNumber,
       epochId: member.epoch,
     },
+    ...input.mode,
     node,
     election: electionPart(input),
     members: members.map((one) => memberRow(input, one)),

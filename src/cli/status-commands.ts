@@ -20,6 +20,8 @@ interface MemberRow {
 
 /** The parts of the status page that a person sees; the page itself is in docs/status-api.md. */
 interface Page {
+  readonly mode: 'normal' | 'degraded';
+  readonly degradedReason: string | null;
   readonly cluster: { readonly id: string; readonly name: string; readonly epoch: unknown };
   readonly node: {
     readonly name: string;
@@ -74,6 +76,7 @@ function statusText(page: Page): string {
     ['can lead', node.canLead ? 'yes' : `no: ${node.cannotLeadReason ?? 'no reason told'}`],
     ['cluster', `${cluster.name} ${cluster.id}`],
     ['leader', `${leads}, term ${election.term}`],
+    ['mode', page.mode === 'normal' ? 'normal' : `degraded: ${page.degradedReason}`],
     [
       'voters',
       `${voters}; quorum ${election.quorum}, may lose ${election.failureTolerance} of them`,

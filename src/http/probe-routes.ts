@@ -23,7 +23,12 @@ export const leaderAnswer = z.object({
   reason: z.string().nullable(),
 });
 
-const readiness = z.object({ ready: z.boolean(), unmet: z.array(z.string()) });
+const readiness = z.object({
+  ready: z.boolean(),
+  unmet: z.array(z.string()),
+  mode: z.enum(['normal', 'degraded']),
+  degradedReason: z.string().nullable(),
+});
 
 export function createProbeRoutes(agent: Agent): Route[] {
   return [
@@ -47,7 +52,7 @@ export function createProbeRoutes(agent: Agent): Route[] {
       handle: (_, { reply }) => {
         const answer = agent.readiness();
         if (!answer.ready) reply.code(503);
-        return { ready: answer.ready, unmet: answer.unmet };
+        return answer;
       },
     }),
     route({

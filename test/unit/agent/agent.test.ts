@@ -33,9 +33,12 @@ async function startOne(): Promise<Agent> {
   agent = made;
   await made.start();
   await vi.waitFor(() => expect(made.leader().acting).toBe(true), { timeout: 15_000 });
-  await vi.waitFor(() => expect(made.readiness()).toEqual({ ready: true, unmet: [] }), {
-    timeout: 15_000,
-  });
+  await vi.waitFor(
+    () => expect(made.readiness()).toMatchObject({ ready: true, unmet: [], mode: 'normal' }),
+    {
+      timeout: 15_000,
+    },
+  );
   return made;
 }
 

@@ -125,7 +125,12 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
       node: { name: 'master-1', peerId: 'peer-1', role },
       members: [{ name: 'master-1', peerId: 'peer-1', role }],
     }),
-    readiness: () => ({ ready: agent.unmet.length === 0, unmet: agent.unmet }),
+    readiness: () => ({
+      ready: agent.unmet.length === 0,
+      unmet: agent.unmet,
+      mode: 'normal',
+      degradedReason: null,
+    }),
     leader: () => agent.answer,
     async propose(command, { idempotency, timeoutMs }) {
       agent.proposals.push({ command, key: idempotency?.key ?? null, timeoutMs });

@@ -35,7 +35,7 @@ describe('probes answer by status code', () => {
     const ready = await server.inject('/readyz');
     expect([ready.statusCode, ready.json()]).toEqual([
       503,
-      { ready: false, unmet: ['leader-known'] },
+      { ready: false, unmet: ['leader-known'], mode: 'normal', degradedReason: null },
     ]);
     const leader = await server.inject('/leader');
     expect([leader.statusCode, leader.json()]).toEqual([503, agent.answer]);
