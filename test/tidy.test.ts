@@ -16,16 +16,22 @@ const rooms: Record<string, readonly string[]> = {
   consensus: ['base', 'wire'],
   catalog: ['base', 'wire', 'consensus'],
   plan: ['base', 'wire', 'catalog'],
+  supervise: ['base'],
+  health: ['base', 'wire'],
   mesh: ['base', 'wire'],
   store: ['base', 'wire', 'consensus', 'catalog'],
   content: ['base', 'wire'],
-  agent: ['base', 'wire', 'consensus', 'catalog', 'plan', 'mesh', 'store', 'content'],
-  http: ['base', 'wire', 'catalog', 'content', 'agent'],
+  daemons: ['base', 'wire', 'supervise'],
+  agent: [
+    ...['base', 'wire', 'consensus', 'catalog', 'plan', 'supervise', 'health'],
+    ...['mesh', 'store', 'content', 'daemons'],
+  ],
+  http: ['base', 'wire', 'catalog', 'content', 'daemons', 'agent'],
   cli: ['base', 'wire', 'agent', 'http', 'sim'],
   sim: ['base', 'wire', 'consensus', 'catalog', 'plan'],
 };
 
-const pureRooms = ['base', 'wire', 'consensus', 'catalog', 'plan'];
+const pureRooms = ['base', 'wire', 'consensus', 'health', 'catalog', 'plan', 'supervise'];
 
 /** What would make a pure room depend on the world. */
 const bans: readonly (readonly [RegExp, string])[] = [
@@ -44,6 +50,7 @@ const owners: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^(@helia\/|ipfs-unixfs|blockstore-fs|@ipld\/)/, ['content']],
   [/^fastify/, ['http']],
   [/^commander/, ['cli']],
+  [/^execa/, ['daemons']],
 ];
 
 const linesMax = 300;

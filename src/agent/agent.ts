@@ -7,11 +7,14 @@
 import pino from 'pino';
 import type { Ms, PeerId } from '../base/brand.ts';
 import { AgentError, asAgentError } from '../base/error.ts';
+import { daemonTypes } from '../daemons/api.ts';
+import { offView } from '../daemons/off-view.ts';
 import { type EventStore, openEventStore } from '../store/event-store.ts';
 import type { Command } from '../wire/command.ts';
 import { encodeGossip } from '../wire/gossip.ts';
 import type { Agent, AgentEvent, Fresh, Readiness } from './api.ts';
 import type { Config } from './config.ts';
+import { adaptersFor } from './daemons/adapters.ts';
 import { openDataFolder } from './data-folder.ts';
 import { createEventLog } from './event-log.ts';
 import { createFactSink } from './fact-sink.ts';
@@ -54,6 +57,7 @@ function endProcess(error: Error): void {
 const notable = new Set(['state-changed', 'acting-changed', 'takeover', 'started', 'stopping']);
 
 export function createAgent(config: Config, options: AgentOptions = {}): Agent {
+  adaptersFor(config, { role: config.role });
   const folder = openDataFolder(config.data);
   const clock = createSystemClock();
   const metrics = createMetrics();
@@ -275,6 +279,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     },
     events: (after, limit) => events.after(after, limit),
     onEvent: (listener) => events.onEvent(listener),
+    daemons: () => daemonTypes.map(offView),
     metrics: () => metrics.registry.metrics(),
   };
 }

@@ -4,6 +4,7 @@
  */
 import type { CidText, LogIndex, Ms, PeerId } from '../base/brand.ts';
 import type { AddEntry, AddedItem, PinStatus } from '../content/api.ts';
+import type { DaemonView } from '../daemons/api.ts';
 import type { Command, CommandResult } from '../wire/command.ts';
 import type { Role } from '../wire/member.ts';
 import type { Mode } from './mode.ts';
@@ -122,6 +123,8 @@ export interface Agent {
   events(after: number, limit: number): AgentEvent[];
   onEvent(listener: (event: AgentEvent) => void): () => void;
   tasks(): Task[];
+  /** Every kind of daemon on this node, from memory; those that are off too. */
+  daemons(): DaemonView[];
   /** Prometheus text. */
   metrics(): Promise<string>;
   /** Checked in constant time against `Authorization: Bearer`. */

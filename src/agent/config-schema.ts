@@ -6,6 +6,8 @@
 import { z } from 'zod';
 import type { Timing } from '../consensus/api.ts';
 import { defaultTiming } from '../consensus/timing.ts';
+import { daemonTypes } from '../daemons/api.ts';
+import { type DaemonsOptions, daemonMistakes, daemonsSchema } from '../daemons/options.ts';
 import { roles } from '../wire/member.ts';
 
 const ms = z.int().min(1).max(86_400_000);
@@ -98,6 +100,8 @@ export const configSchema = z.strictObject({
   timing: timingSchema,
   content: contentSchema,
   log: logSchema,
+  /** The daemons on this machine. @default all off */
+  daemons: daemonsSchema,
 });
 type RawConfig = z.infer<typeof configSchema>;
 
@@ -105,7 +109,8 @@ export interface AgentTiming extends Timing {
   readonly repairGraceMs: number;
 }
 
-export interface Config extends Readonly<Omit<RawConfig, 'timing' | 'content' | 'log'>> {
+export interface Config
+  extends Readonly<Omit<RawConfig, 'timing' | 'content' | 'log' | 'daemons'>> {
   readonly log: { readonly keepEntries: number; readonly cutEntries: number };
   readonly timing: AgentTiming;
   readonly content: {
@@ -113,7 +118,13 @@ export interface Config extends Readonly<Omit<RawConfig, 'timing' | 'content' | 
     readonly reserveBytes: number;
     readonly port: number;
   };
+  readonly daemons: DaemonsConfig;
 }
+
+export type DaemonsConfig = DaemonsOptions &
+  Required<Pick<DaemonsOptions, 'coolDownMs' | 'unresponsiveMs' | 'checkMs'>>;
+
+const defaultDaemons = { coolDownMs: 300_000, unresponsiveMs: 10_000, checkMs: 1000 } as const;
 
 /** The whole configuration out of a checked one: presets and defaults filled in. */
 export function completeConfig(raw: RawConfig): Config {
@@ -128,6 +139,7 @@ export function completeConfig(raw: RawConfig): Config {
       port: content.port ?? 0,
     },
     log: { keepEntries: log.keepEntries ?? 10_000, cutEntries: log.cutEntries ?? 20_000 },
+    daemons: { ...defaultDaemons, ...raw.daemons },
   };
 }
 
@@ -160,5 +172,9 @@ export function crossFieldMistakes(config: Config): string[] {
     );
   if (config.httpPort !== 0 && config.httpPort === config.meshPort)
     mistakes.push(`httpPort and meshPort are both ${config.httpPort}`);
+  for (const type of daemonTypes) {
+    const options = config.daemons[type];
+    if (options !== undefined) mistakes.push(...daemonMistakes(type, options));
+  }
   return mistakes;
 }

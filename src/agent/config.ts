@@ -83,6 +83,7 @@ function defaults(): Record<string, unknown> {
     timing: {},
     content: {},
     log: {},
+    daemons: {},
   };
 }
 

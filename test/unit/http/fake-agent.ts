@@ -237,6 +237,7 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
       };
     },
     tasks: () => [],
+    daemons: () => [],
     setStatusUrl: () => undefined,
     freshness: () => ({ appliedIndex: applied, staleMs: 12.5 }),
     metrics: async () => 'bellwether_up 1\n',
