@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // `fast` is what one runs all day; `e2e` starts real agent processes, one file at a time, because
-// elections under test must not compete for the machine with each other.
+// elections under test must not compete for the machine with each other. `daemons` needs the real
+// kubo and ipfs-cluster (scripts/install-daemons), so `npm test` leaves it out.
 export default defineConfig({
   test: {
     projects: [
@@ -9,7 +10,7 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**'],
+          exclude: ['test/e2e/**', 'test/daemons/**'],
           testTimeout: 30_000,
         },
       },
@@ -19,6 +20,15 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'daemons',
+          include: ['test/daemons/**/*.test.ts'],
+          testTimeout: 240_000,
+          hookTimeout: 120_000,
           fileParallelism: false,
         },
       },
