@@ -21,6 +21,7 @@ import { createFactSink } from './fact-sink.ts';
 import { createMetrics } from './metrics.ts';
 import { createNodeStarter, type Node } from './node.ts';
 import { createNodeView, type NodeView } from './node-view.ts';
+import { createRecovery } from './recovery/recovery.ts';
 import type { Replication } from './replication/api.ts';
 import { createReplication } from './replication/replication.ts';
 import { createResources } from './resources.ts';
@@ -281,5 +282,6 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     onEvent: (listener) => events.onEvent(listener),
     daemons: () => daemonTypes.map(offView),
     metrics: () => metrics.registry.metrics(),
+    recovery: createRecovery({ node: running, clock, onFailure }),
   };
 }

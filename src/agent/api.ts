@@ -8,6 +8,7 @@ import type { DaemonView } from '../daemons/api.ts';
 import type { Command, CommandResult } from '../wire/command.ts';
 import type { Role } from '../wire/member.ts';
 import type { Mode } from './mode.ts';
+import type { Recovery } from './recovery/api.ts';
 
 export type Readiness = Mode & {
   readonly ready: boolean;
@@ -127,6 +128,7 @@ export interface Agent {
   daemons(): DaemonView[];
   /** Prometheus text. */
   metrics(): Promise<string>;
+  readonly recovery: Recovery;
   /** Checked in constant time against `Authorization: Bearer`. */
   readonly token: string;
   /** A leecher's port refuses writes. */

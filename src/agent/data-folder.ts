@@ -15,6 +15,9 @@ import { certificateSchema } from '../wire/member.ts';
 
 const hex32 = z.string().regex(/^[0-9a-f]{32}$/);
 
+/** More recoveries than that call for a new key. */
+export const pastEpochsMax = 64;
+
 const nodeFileSchema = z.discriminatedUnion('state', [
   z.object({ version: z.literal(1), state: z.literal('joining'), name: z.string() }),
   z.object({
@@ -23,7 +26,12 @@ const nodeFileSchema = z.discriminatedUnion('state', [
     name: z.string(),
     clusterId: hex32,
     epoch: hex32,
-    epochNumber: z.int().min(1),
+    /** 0 until another member has told it. */
+    epochNumber: z.int().min(0),
+    /** The epoch that this one was made from by force. */
+    parentEpoch: hex32.nullable().default(null),
+    /** Epochs that this key has been in: it may have voted there, so it never goes back. */
+    pastEpochs: z.array(hex32).max(pastEpochsMax).default([]),
     /** Null until the leader has admitted this node. */
     certificate: certificateSchema.nullable(),
     /** This node made the cluster, and its first entry may not be in the log yet. */

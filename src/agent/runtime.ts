@@ -18,6 +18,7 @@ import type {
   Fact,
   Outcome,
   ReadOutcome,
+  SnapshotMeta,
   Status,
 } from '../consensus/api.ts';
 import { createConsensus } from '../consensus/consensus.ts';
@@ -65,6 +66,8 @@ export interface Runtime {
   post(event: Event): void;
   status(): Status;
   mayAct(): ActingRight | null;
+  /** What describes a catalog snapshot taken at `index`; null when the log doesn't reach it. */
+  snapshotMeta(index: LogIndex): SnapshotMeta | null;
   /** Resolves with the index up to which a local read is linearizable. */
   read(timeoutMs: Ms): Promise<LogIndex>;
   /** Passes an order through the fence; the fence is durable when it may be executed. */
@@ -201,6 +204,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     },
     status: () => consensus.status(clock.now()),
     mayAct: () => consensus.mayAct(clock.now()),
+    snapshotMeta: (index) => consensus.snapshotMeta(index),
     read: async (timeoutMs) => {
       const deadlineMs = deadline(timeoutMs);
       const outcome = await waiting.reads.open((ref) => post({ type: 'read', ref, deadlineMs }));

@@ -55,6 +55,8 @@ export async function identify(
     state: 'member' as const,
     name: options.name,
     epochNumber: 1,
+    parentEpoch: null,
+    pastEpochs: [],
     certificate: null,
   };
   if (plan.type === 'join') return { ...base, ...(await options.find()), bootstrap: false };

@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../agent/version.ts';
 import { addAgentCommand } from './agent-command.ts';
+import { addBackupCommands } from './backup-commands.ts';
 import type { Client } from './client.ts';
 import { type ConnectionOptions, clientOf, tellError, withConnection } from './connection.ts';
 import { addContentCommands } from './content-commands.ts';
@@ -79,6 +80,7 @@ function createProgram(io: Io, exit: Run): Command {
   addPinCommands(program, act);
   addIndexCommands(program, act);
   for (const leaf of leavesOf(program)) withConnection(leaf);
+  addBackupCommands(program, io, exit);
   addAgentCommand(program, io, exit);
   addDemoCommand(program, io, exit);
   addSimCommand(program, io, exit);

@@ -18,6 +18,7 @@ import { openApiOf } from './openapi.ts';
 import { createPinRoutes } from './pin-routes.ts';
 import { createProbeRoutes } from './probe-routes.ts';
 import { problemOf, sendProblem } from './problem.ts';
+import { createRecoveryRoutes } from './recovery-routes.ts';
 import { type Route, route, validatorOf } from './route.ts';
 import { createStatusRoutes } from './status-routes.ts';
 
@@ -67,6 +68,7 @@ function routesOf(agent: Agent, metrics: ReturnType<typeof createHttpMetrics>, v
     ...createPinRoutes(agent),
     ...createIndexRoutes(agent),
     ...createEventRoutes(agent),
+    ...createRecoveryRoutes(agent),
     ...createNotBuiltRoutes(),
   ];
   let document: unknown = null;

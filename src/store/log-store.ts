@@ -7,6 +7,8 @@ import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import type { ClusterId, EpochId, PeerId } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
+import type { HardState, SnapshotMeta } from '../consensus/api.ts';
+import { chainStart } from '../wire/entry.ts';
 import type { LogStore } from './api.ts';
 import { createDisk, type Disk, diskError } from './disk.ts';
 import { type FolderLock, lockFolder, type Processes, processes } from './folder-lock.ts';
@@ -35,6 +37,8 @@ export interface LogStoreOptions {
   readonly identity: PeerId;
   /** True when the identity key was there before this start: then the log must be there too. */
   readonly mustExist?: boolean;
+  /** What a log that isn't there yet begins with. @default nothing */
+  readonly seed?: LogSeed;
   /** @default 8 MiB */
   readonly segmentBytes?: number;
   readonly disk?: Disk;
@@ -56,12 +60,20 @@ export async function readStoreHeader(
   return found?.twin.value() ?? null;
 }
 
-/** Makes an empty log; the header comes last, so an interrupted creation starts over. */
-async function createLog(disk: Disk, options: LogStoreOptions): Promise<void> {
+/** What a new log begins with: nothing, or the state that a catalog beside it has. */
+export interface LogSeed {
+  readonly meta: SnapshotMeta | null;
+  readonly hardState: HardState;
+}
+
+const emptySeed: LogSeed = { meta: null, hardState: emptyHardState };
+
+/** Makes a log without entries; the header comes last, so an interrupted creation starts over. */
+async function createLog(disk: Disk, options: LogStoreOptions, seed: LogSeed): Promise<void> {
   const { dir, clusterId, epoch, identity } = options;
   const bytes = options.segmentBytes ?? segmentBytesDefault;
-  const hardState: StoredHardState = { hardState: emptyHardState, end: noEnd };
-  const start: StoredStart = { meta: null, firstSegment: 1 };
+  const hardState: StoredHardState = { hardState: seed.hardState, end: noEnd };
+  const start: StoredStart = { meta: seed.meta, firstSegment: 1 };
   await createTwin({ disk, dir, name: hardStateName }, hardState);
   await createTwin({ disk, dir, name: startName }, start);
   await createSegment(disk, dir, {
@@ -71,8 +83,8 @@ async function createLog(disk: Disk, options: LogStoreOptions): Promise<void> {
     firstSeq: 1,
     link: 0,
     previousEnd: 0,
-    baseIndex: 0,
-    baseHash: '0'.repeat(64),
+    baseIndex: seed.meta?.index ?? 0,
+    baseHash: seed.meta?.hash ?? chainStart,
   });
   const header: StoreHeader = { format: 1, clusterId, epoch, identity };
   await createTwin({ disk, dir, name: headerName }, header);
@@ -106,7 +118,7 @@ async function openHeader(disk: Disk, options: LogStoreOptions): Promise<readonl
       );
     if (!(await neverUsed(disk, dir)))
       throw new AgentError('damaged', `${join(dir, headerName)}.a and .b are missing`);
-    await createLog(disk, options);
+    await createLog(disk, options, options.seed ?? emptySeed);
     found = await openTwin(place, parseHeader);
   }
   if (found === null) throw new AgentError('internal', `${dir}: the new log has no header`);

@@ -12,18 +12,19 @@ export interface StoredStart {
   readonly firstSegment: number;
 }
 
+/** A snapshot's meta as it is stored. */
+export const storedMetaSchema = z.looseObject({
+  clusterId: z.string(),
+  epoch: z.string(),
+  index: z.int().min(0),
+  term: z.int().min(0),
+  hash: z.string().length(64),
+  configuration: configurationSchema,
+  configurationIndex: z.int().min(0),
+});
+
 const schema = z.object({
-  meta: z
-    .looseObject({
-      clusterId: z.string(),
-      epoch: z.string(),
-      index: z.int().min(0),
-      term: z.int().min(0),
-      hash: z.string().length(64),
-      configuration: configurationSchema,
-      configurationIndex: z.int().min(0),
-    })
-    .nullable(),
+  meta: storedMetaSchema.nullable(),
   firstSegment: z.int().min(1),
 });
 

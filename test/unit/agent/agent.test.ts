@@ -76,7 +76,18 @@ test('writes, reads, status and events of one node; all of it survives a restart
   const page = await first.status();
   expect(Object.keys(page).sort()).toEqual(
     [
-      ...['cluster', 'node', 'election', 'members', 'counts', 'log', 'content', 'replication'],
+      ...[
+        'mode',
+        'degradedReason',
+        'cluster',
+        'node',
+        'election',
+        'members',
+        'counts',
+        'log',
+        'content',
+        'replication',
+      ],
       ...['index', 'daemons', 'health', 'mcp', 'paused'],
     ].sort(),
   );

@@ -18,6 +18,8 @@ const member = {
   clusterId: '0'.repeat(32),
   epoch: '1'.repeat(32),
   epochNumber: 1,
+  parentEpoch: null,
+  pastEpochs: [],
   certificate: null,
   bootstrap: false,
 };

@@ -240,6 +240,12 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
     daemons: () => [],
     setStatusUrl: () => undefined,
     freshness: () => ({ appliedIndex: applied, staleMs: 12.5 }),
+    recovery: {
+      backup: async () =>
+        (async function* () {
+          yield Buffer.from('backup');
+        })(),
+    },
     metrics: async () => 'bellwether_up 1\n',
   };
 
