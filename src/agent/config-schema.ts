@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import type { Timing } from '../consensus/api.ts';
-import { defaultTiming } from '../consensus/timing.ts';
+import { defaultTiming, validateTiming } from '../consensus/timing.ts';
 import { daemonTypes } from '../daemons/api.ts';
 import { type DaemonsOptions, daemonMistakes, daemonsSchema } from '../daemons/options.ts';
 import { roles } from '../wire/member.ts';
@@ -146,23 +146,8 @@ export function completeConfig(raw: RawConfig): Config {
 /** Rules that no single field shows; each mistake is one sentence that names the fields. */
 export function crossFieldMistakes(config: Config): string[] {
   const mistakes: string[] = [];
-  const { timing: t } = config;
-  if (t.heartbeatMs * 3 > t.leaseMs)
-    mistakes.push(
-      `timing.heartbeatMs x 3 is ${t.heartbeatMs * 3}, more than timing.leaseMs ${t.leaseMs}: ` +
-        'a lease must survive two lost heartbeats',
-    );
-  // In whole numbers: 600 x 1.11 is a little more than 666 in floating point.
-  if (t.leaseMs * 111 > t.electionMsMin * 100)
-    mistakes.push(
-      `timing.leaseMs x 1.11 is ${Math.ceil(t.leaseMs * 1.11)}, more than timing.electionMsMin ` +
-        `${t.electionMsMin}: a lease must end before anybody stands for election`,
-    );
-  if (t.electionMsMin > t.electionMsMax)
-    mistakes.push(
-      `timing.electionMsMin ${t.electionMsMin} is more than timing.electionMsMax ` +
-        `${t.electionMsMax}`,
-    );
+  const { repairGraceMs: _, ...timing } = config.timing;
+  for (const mistake of validateTiming(timing)) mistakes.push(`timing: ${mistake}`);
   if (config.rank > 0 && (config.role === 'leecher' || config.role === 'witness'))
     mistakes.push(`rank ${config.rank}: a ${config.role} never leads, so a rank has no meaning`);
   if (config.startCluster && config.peers.length === 0 && config.role !== 'master')

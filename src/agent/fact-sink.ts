@@ -70,6 +70,17 @@ export function createFactSink(deps: FactSinkDeps): (fact: Fact, directory: Dire
       case 'takeover':
         events.append('takeover', { ...fact, from: nameOf(fact.from), to: nameOf(fact.to) });
         return;
+      case 'resigned': {
+        const { term, reason, to } = fact;
+        events.append('resigned', { term, reason, to: to === null ? null : nameOf(to) });
+        return;
+      }
+      case 'degraded':
+        events.append('leader-degraded', { term: fact.term, reason: fact.reason });
+        return;
+      case 'not-a-member':
+        refused({ ...fact, type: 'refused-message', code: fact.type, detail: 'pull' }, directory);
+        return;
       case 'ballot': {
         const { ballot } = fact;
         events.append('ballot', { ...ballot });

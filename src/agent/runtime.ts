@@ -16,6 +16,7 @@ import type {
   Consensus,
   Event,
   Fact,
+  LocalFacts,
   Outcome,
   ReadOutcome,
   SnapshotMeta,
@@ -74,8 +75,11 @@ export interface Runtime {
   order(right: ActingRight): Promise<{ execute: boolean; fence: number }>;
   reconfigure(change: ConfigurationChange, timeoutMs: Ms): Promise<void>;
   transfer(to: PeerId | null, timeoutMs: Ms): Promise<void>;
-  setDraining(draining: boolean): void;
+  /** What the agent knows of this node that bears on leading; takes effect at once. */
+  setStanding(standing: Standing): void;
 }
+
+export type Standing = Pick<LocalFacts, 'draining' | 'paused' | 'trouble'>;
 
 interface Waiting {
   readonly changes: Waiters<Outcome>;
@@ -173,14 +177,25 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     onFailure: deps.onFailure,
   });
   const deadline = (timeoutMs: Ms): Ms => clock.now().monoMs + timeoutMs;
-  let draining = false;
+  let operation: Standing = { draining: false, paused: false, trouble: null };
   let factsTimer: NodeJS.Timeout | null = null;
 
   const tellFacts = (): void => {
     const loopLagMs = metrics.lagMs().p99;
     metrics.resetLag();
     const storeWritable = storage.failure() === null;
-    post({ type: 'local', facts: { storeWritable, draining, health: null, loopLagMs } });
+    const { paused, trouble } = operation;
+    post({
+      type: 'local',
+      facts: {
+        storeWritable,
+        draining: operation.draining,
+        paused,
+        trouble,
+        health: null,
+        loopLagMs,
+      },
+    });
   };
 
   return {
@@ -226,8 +241,8 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
       );
       mustApply(outcome);
     },
-    setDraining: (next) => {
-      draining = next;
+    setStanding: (next) => {
+      operation = next;
       tellFacts();
     },
   };

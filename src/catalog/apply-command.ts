@@ -7,10 +7,23 @@ import { unreachable } from '../base/assert.ts';
 import type { Command, CommandResult, SimpleCommand } from '../wire/command.ts';
 import { type ApplyContext, done, refused } from './apply-context.ts';
 import { applyIndexPut, applyIndexRemove } from './apply-index.ts';
+import {
+  applyDrain,
+  applyPause,
+  applyResume,
+  applyUndrain,
+  whyPaused,
+} from './apply-operations.ts';
 import { applyAllocation, applyPinPut, applyPinRemove } from './apply-pins.ts';
 import { applyBallot, applyTakeover } from './apply-records.ts';
 
+/** What only the leader decides by itself; a pause stops it here, on every replica alike. */
+const isAutomatic = (command: SimpleCommand): boolean =>
+  command.type === 'allocation.set' || (command.type === 'pin.rm' && command.automatic === true);
+
 function applySimple(context: ApplyContext, command: SimpleCommand): CommandResult {
+  const paused = isAutomatic(command) ? whyPaused(context) : null;
+  if (paused !== null) return refused(context, 'conflict', paused);
   switch (command.type) {
     case 'session.open':
       return refused(context, 'bad-request', 'session.open is a command of its own, sequence 0');
@@ -28,6 +41,14 @@ function applySimple(context: ApplyContext, command: SimpleCommand): CommandResu
       return applyBallot(context, command);
     case 'takeover.put':
       return applyTakeover(context, command);
+    case 'drain.set':
+      return applyDrain(context, command);
+    case 'drain.clear':
+      return applyUndrain(context, command);
+    case 'pause.set':
+      return applyPause(context, command);
+    case 'pause.clear':
+      return applyResume(context);
     default:
       return unreachable(command);
   }

@@ -25,7 +25,12 @@ export function applyConfiguration(tables: Tables, configuration: Configuration)
     });
   }
   const before = [...tables.members.rows()];
-  for (const row of before) if (!wanted.has(row.peer)) tables.members.remove(row);
+  for (const row of before) {
+    if (wanted.has(row.peer)) continue;
+    tables.members.remove(row);
+    const drain = tables.drains.get(row.peer);
+    if (drain !== null) tables.drains.remove(drain);
+  }
   const known = new Map(before.map((row) => [row.peer, row]));
   for (const row of wanted.values()) tables.members.put(row, known.get(row.peer) ?? null);
   tables.counters.add('members', wanted.size - before.length);

@@ -6,6 +6,7 @@
  */
 import type { Query } from './query.ts';
 import { indexCounts, indexGet, indexList, searchText } from './query-index.ts';
+import { operations } from './query-operations.ts';
 import {
   allocationsForPeer,
   pinsExpired,
@@ -15,7 +16,7 @@ import {
   tombstonesGet,
   tombstonesList,
 } from './query-pins.ts';
-import { ballotsList, membersList, stats, takeoversList } from './query-records.ts';
+import { ballotsGet, ballotsList, membersList, stats, takeoversList } from './query-records.ts';
 
 export const queries: Readonly<Record<string, Query>> = {
   'members.list': membersList,
@@ -31,6 +32,8 @@ export const queries: Readonly<Record<string, Query>> = {
   'index.counts': indexCounts,
   'search.text': searchText,
   'ballots.list': ballotsList,
+  'ballots.get': ballotsGet,
   'takeovers.list': takeoversList,
+  operations,
   stats,
 };

@@ -49,6 +49,12 @@ export const ballotsList = defineQuery(z.object(pageArgs), (db, { after, limit }
   return { ballots, next: rows.length > limit && last ? String(last.term) : null };
 });
 
+/** The winner's ballot of one term, or null. */
+export const ballotsGet = defineQuery(z.object({ term: z.int().min(0) }), (db, { term }) => {
+  const row = statement(db, 'SELECT * FROM ballots WHERE term = ?').get(term);
+  return row === undefined ? null : decodeCbor(row.ballot as Uint8Array);
+});
+
 /** Newest first. */
 export const takeoversList = defineQuery(z.object({ limit: pageArgs.limit }), (db, { limit }) => ({
   takeovers: statement(db, 'SELECT * FROM takeovers ORDER BY at_index DESC LIMIT ?')

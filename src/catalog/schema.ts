@@ -9,8 +9,7 @@ import { AgentError } from '../base/error.ts';
 import type { SqlValue } from './digest.ts';
 import type { TableSpec } from './table.ts';
 
-/** Raised by every change of the tables; an older catalog is rebuilt from a snapshot or the log. */
-export const schemaVersion = 1;
+/** Every change of the tables is a step of its own at the end of `steps`, taken once. */
 
 export type MemberRow = { peer: string; certificate: Uint8Array; voter: number; outgoing: number };
 
@@ -74,6 +73,25 @@ export type BallotRow = { term: number; at_index: number; at_ms: number; ballot:
 
 export type TakeoverRow = { at_index: number; at_ms: number; record: Uint8Array };
 
+/** A node that is being emptied: no lead, no new copies, its copies are made elsewhere. */
+export type DrainRow = {
+  peer: string;
+  at_index: number;
+  at_ms: number;
+  owner: string;
+  reason: string;
+};
+
+/** At most one row, `cluster`: no automatic action until it is cleared or has expired. */
+export type PauseRow = {
+  scope: string;
+  at_index: number;
+  at_ms: number;
+  owner: string;
+  reason: string;
+  expires_at_ms: number | null;
+};
+
 export const specs = {
   members: {
     name: 'members',
@@ -116,9 +134,19 @@ export const specs = {
   },
   ballots: { name: 'ballots', key: ['term'], columns: ['term', 'at_index', 'at_ms', 'ballot'] },
   takeovers: { name: 'takeovers', key: ['at_index'], columns: ['at_index', 'at_ms', 'record'] },
+  drains: {
+    name: 'drains',
+    key: ['peer'],
+    columns: ['peer', 'at_index', 'at_ms', 'owner', 'reason'],
+  },
+  pauses: {
+    name: 'pauses',
+    key: ['scope'],
+    columns: ['scope', 'at_index', 'at_ms', 'owner', 'reason', 'expires_at_ms'],
+  },
 } as const satisfies Record<string, TableSpec>;
 
-const ddl = `
+const firstTables = `
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
 CREATE TABLE members (peer TEXT PRIMARY KEY, certificate BLOB NOT NULL, voter INTEGER NOT NULL,
   outgoing INTEGER NOT NULL) WITHOUT ROWID, STRICT;
@@ -158,14 +186,27 @@ CREATE VIRTUAL TABLE search_text USING fts5 (name, type, text, labels, content='
   contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
 `;
 
-/** Makes the tables on an empty database; an existing one must have this version's tables. */
+const operationTables = `
+CREATE TABLE drains (peer TEXT PRIMARY KEY, at_index INTEGER NOT NULL, at_ms REAL NOT NULL,
+  owner TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE pauses (scope TEXT PRIMARY KEY, at_index INTEGER NOT NULL, at_ms REAL NOT NULL,
+  owner TEXT NOT NULL, reason TEXT NOT NULL, expires_at_ms REAL) WITHOUT ROWID, STRICT;
+`;
+
+/** In order, never changed once released: a catalog of version n has taken the first n. */
+const steps: readonly string[] = [firstTables, operationTables];
+export const schemaVersion = steps.length;
+
+/** Takes the steps that this database lacks; one from a newer program is refused. */
 export function ensureSchema(db: DatabaseSync): void {
-  const found = db.prepare('PRAGMA user_version').get() as { user_version: SqlValue };
-  if (found.user_version === schemaVersion) return;
-  if (found.user_version !== 0)
+  const row = db.prepare('PRAGMA user_version').get() as { user_version: SqlValue };
+  const found = Number(row.user_version);
+  if (found === schemaVersion) return;
+  if (found > schemaVersion)
     throw new AgentError(
       'damaged',
-      `the catalog has schema ${found.user_version}; this program knows schema ${schemaVersion}`,
+      `the catalog has schema ${found}; this program knows schema ${schemaVersion}`,
     );
-  db.exec(`BEGIN IMMEDIATE; ${ddl} PRAGMA user_version = ${schemaVersion}; COMMIT`);
+  const missing = steps.slice(found).join('');
+  db.exec(`BEGIN IMMEDIATE; ${missing} PRAGMA user_version = ${schemaVersion}; COMMIT`);
 }

@@ -8,9 +8,11 @@ import { type Counters, createCounters } from './counters.ts';
 import { createSetDigest, emptyDigest, type SetDigest } from './digest.ts';
 import type {
   BallotRow,
+  DrainRow,
   IdempotencyRow,
   IndexRow,
   MemberRow,
+  PauseRow,
   PinRow,
   SessionResultRow,
   SessionRow,
@@ -31,6 +33,8 @@ export interface Tables {
   readonly idempotency: Table<IdempotencyRow>;
   readonly ballots: Table<BallotRow>;
   readonly takeovers: Table<TakeoverRow>;
+  readonly drains: Table<DrainRow>;
+  readonly pauses: Table<PauseRow>;
   readonly state: readonly Table<Row>[];
   readonly counters: Counters;
   readonly digest: SetDigest;
@@ -71,6 +75,8 @@ export function createTables(db: DatabaseSync): Tables {
     idempotency: table<IdempotencyRow>('idempotency'),
     ballots: table<BallotRow>('ballots'),
     takeovers: table<TakeoverRow>('takeovers'),
+    drains: table<DrainRow>('drains'),
+    pauses: table<PauseRow>('pauses'),
   };
   const state = Object.values(named) as unknown as Table<Row>[];
   return {

@@ -161,6 +161,10 @@ export type Event =
 export interface LocalFacts {
   readonly storeWritable: boolean;
   readonly draining: boolean;
+  /** A person paused the cluster: no take-over by rank, no change of voters by rule. */
+  readonly paused: boolean;
+  /** Why it can't do a leader's duty although it could be one (`disk-full`, ...), or null. */
+  readonly trouble: string | null;
   /** 0..100, or null while nothing measures it (then it does not count). */
   readonly health: number | null;
   /** Recent event-loop lag, ms; stretches this node's own timeouts. */
@@ -197,8 +201,10 @@ export interface Status {
   readonly inProgress: boolean;
   readonly acting: boolean;
   readonly leaseMsRemaining: Ms;
-  /** Why this node can't lead, or null. */
+  /** Why this node can't lead, or would only as a last resort; or null. */
   readonly cannotLeadReason: string | null;
+  /** It leads although it should not, and why; nobody better is there. */
+  readonly degraded: string | null;
   readonly configuration: Configuration;
   readonly firstIndex: LogIndex;
   readonly lastIndex: LogIndex;

@@ -21,10 +21,12 @@ import {
   certificateOf,
   createCore,
   header,
+  reluctance,
   resetElectionTimer,
   saveHardState,
   send,
 } from './core.ts';
+import { degradation, noteDegraded } from './duty.ts';
 import { becomeFollower, onOwnVoteDurable, onVoteReply, startVote } from './election.ts';
 import { electionWakeMs, tickElection } from './election-timer.ts';
 import { onOrder } from './fence.ts';
@@ -101,6 +103,7 @@ export function createConsensus(options: ConsensusOptions): Consensus {
       core.now = now;
       dispatch(core, event);
       noteActing(core);
+      noteDegraded(core);
     },
     ready: () => takeReady(core),
     nextWakeMs: () => nextWakeMs(core),
@@ -362,7 +365,8 @@ function statusOf(core: Core, now: Now): Status {
     inProgress: core.election.campaign !== null || (lead?.handover ?? null) !== null,
     acting: mayAct(core, now) !== null,
     leaseMsRemaining: Number.isFinite(leaseMsRemaining) ? leaseMsRemaining : 0,
-    cannotLeadReason: cannotLead(core),
+    cannotLeadReason: cannotLead(core) ?? reluctance(core),
+    degraded: degradation(core),
     configuration: log.configuration,
     firstIndex: log.firstIndex,
     lastIndex: log.lastIndex,

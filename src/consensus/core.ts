@@ -81,6 +81,8 @@ export interface Core {
   leaseMsHeard: Ms;
   rttMs: Ms;
   acting: boolean;
+  /** What was last told of leading although it should not. */
+  degraded: string | null;
   readonly election: Election;
   lead: Lead | null;
   readonly learning: Learning;
@@ -89,7 +91,14 @@ export interface Core {
   readonly challenge: Challenge;
 }
 
-const goodFacts: LocalFacts = { storeWritable: true, draining: false, health: null, loopLagMs: 0 };
+export const goodFacts: LocalFacts = {
+  storeWritable: true,
+  draining: false,
+  paused: false,
+  trouble: null,
+  health: null,
+  loopLagMs: 0,
+};
 
 function baseOf(options: ConsensusOptions): Base {
   return options.restored.snapshot ?? emptyBase();
@@ -128,6 +137,7 @@ export function createCore(
     leaseMsHeard: 0,
     rttMs: 0,
     acting: false,
+    degraded: null,
     election: {
       deadlineMs: 0,
       retryAtMs: Number.POSITIVE_INFINITY,
@@ -207,7 +217,7 @@ export function resetElectionTimer(core: Core): void {
   core.election.retryAtMs = Number.POSITIVE_INFINITY;
 }
 
-/** Why this node can't lead now, or null. */
+/** Why this node can't lead now whatever happens, or null. */
 export function cannotLead(core: Core): string | null {
   const { certificate } = core.options;
   if (core.broken) return core.broken;
@@ -215,16 +225,19 @@ export function cannotLead(core: Core): string | null {
   if (!certificate.votes) return 'role';
   if (!isVoter(core.log.configuration, core.id)) return 'not-a-voter';
   if (!core.local.storeWritable) return 'store-not-writable';
-  if (core.local.draining) return 'draining';
   if (core.now.monoMs < core.election.pausedUntilMs) return 'paused-after-resignation';
   return null;
 }
 
-export const healthyFrom = 60;
+const healthyFrom = 60;
 
-/** Healthy enough for a take-over: nothing measures it, or it is not below degraded. */
-export function isHealthy(core: Core): boolean {
-  return core.local.health === null || core.local.health >= healthyFrom;
+/** Why this node would lead only as the last resort; null: it may like others. */
+export function reluctance(core: Core): string | null {
+  const { draining, trouble, health } = core.local;
+  if (draining) return 'draining';
+  if (trouble !== null) return trouble;
+  // Nothing measures it, or it is not below degraded.
+  return health === null || health >= healthyFrom ? null : 'unhealthy';
 }
 
 /** This node's place among those that may lead, best first; the lost leader does not count. */

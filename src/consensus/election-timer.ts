@@ -4,7 +4,8 @@
  */
 import type { Ms } from '../base/brand.ts';
 import { vetoWakeMs } from './ballot.ts';
-import { type Core, cannotLead, pauseMs, placeOf, resetElectionTimer } from './core.ts';
+import { type Core, cannotLead, pauseMs, placeOf, reluctance, resetElectionTimer } from './core.ts';
+import { waitsForBetter } from './duty.ts';
 import { judge, patienceOf, setState, startPreVote } from './election.ts';
 import { onLeaderLost } from './forward.ts';
 import { goneAtMs } from './links.ts';
@@ -15,6 +16,7 @@ const never = Number.POSITIVE_INFINITY;
 /** The instant at which the closed link to the leader makes this node try, by its place. */
 export function fastPathAtMs(core: Core): Ms {
   if (!core.leader || core.leader !== core.election.heard || cannotLead(core)) return never;
+  if (reluctance(core)) return never;
   // It was tried, and this node's own promise to somebody else was in the way.
   if (core.election.retryAtMs < never) return never;
   const gone = goneAtMs(core.links, core.leader, core.rttMs);
@@ -41,6 +43,7 @@ export function tickElection(core: Core): void {
     const wasLeader = core.leader;
     resetElectionTimer(core);
     if (wasLeader) loseLeader(core, 'election-timeout');
+    if (waitsForBetter(core)) return;
     startPreVote(core, 'election-timeout');
     return;
   }

@@ -40,6 +40,17 @@ export type Fact =
       readonly to: PeerId;
       readonly result: string;
     }
+  /** This leader hands over because it should not lead. */
+  | {
+      readonly type: 'resigned';
+      readonly term: Term;
+      readonly to: PeerId | null;
+      readonly reason: string;
+    }
+  /** It leads although it should not, since nobody better is there; null: no more. */
+  | { readonly type: 'degraded'; readonly term: Term; readonly reason: string | null }
+  /** A replica says that this node is no member (any more). */
+  | { readonly type: 'not-a-member'; readonly from: PeerId }
   | { readonly type: 'ballot'; readonly ballot: Ballot };
 
 /** One election as one node saw it: what was weighed, and why. `why` recomputes from it. */

@@ -13,7 +13,7 @@ import {
   cannotLead,
   declareCorrupt,
   header,
-  isHealthy,
+  reluctance,
   resetElectionTimer,
   saveHardState,
   stalledMs,
@@ -75,7 +75,7 @@ function replyToHeartbeat(core: Core, to: PeerId, round: number): void {
     match: core.broken ? 0 : Math.min(core.matched, core.log.durable),
     received: core.broken ? 0 : core.matched,
     applied: core.applied,
-    cannotLead: cannotLead(core) ?? (isHealthy(core) ? null : 'unhealthy'),
+    cannotLead: cannotLead(core) ?? reluctance(core),
     stalled: stalledMs(core) > core.options.timing.electionMsMin,
   });
 }

@@ -27,7 +27,7 @@ export class Rounds {
 export interface Handover {
   readonly to: PeerId;
   readonly startedMs: Ms;
-  readonly reason: 'asked' | 'takeover';
+  readonly reason: 'asked' | 'takeover' | 'drain' | 'resign';
   /** TimeoutNow left at; null while the target still catches up. */
   sentMs: Ms | null;
   /** Desk ids of those who asked for it. */
@@ -83,6 +83,8 @@ export interface Lead {
   commits: { atMs: Ms; index: LogIndex }[];
   /** This term began by a take-over by rank. */
   readonly byTakeover: boolean;
+  /** Since when this leader should not lead; null: it may. */
+  reluctantSinceMs: Ms | null;
   cooldownMs: Ms;
   /** What the direct set was computed from. */
   configuration: Configuration;

@@ -7,6 +7,7 @@ import { encode as encodeCbor } from 'cborg';
 import type { LogIndex, Ms, PeerId } from '../base/brand.ts';
 import type { AppendReply, HeartbeatReply } from '../wire/consensus-message.ts';
 import { type Core, cannotLead, header, rankOfPeer, send, stalledMs } from './core.ts';
+import { driveDuty } from './duty.ts';
 import { becomeFollower, setState } from './election.ts';
 import { advanceCommit } from './follow.ts';
 import { onLeaderKnown } from './forward.ts';
@@ -54,6 +55,7 @@ export function becomeLeader(core: Core, actAfterMs: Ms, byTransfer: boolean): v
     changeOrigin: null,
     commits: [],
     byTakeover,
+    reluctantSinceMs: null,
     cooldownMs,
     configuration: core.log.configuration,
   };
@@ -262,6 +264,7 @@ export function tickLead(core: Core): void {
   }
   if (stalledMs(core) >= timeout || cannotLead(core) === 'store-not-writable')
     resignStalled(core, lead);
+  driveDuty(core, lead);
   driveHandover(core, lead);
 }
 

@@ -185,6 +185,7 @@ export function onFetchReply(core: Core, from: PeerId, message: FetchReply): voi
   const { learning } = core;
   if (learning.request?.id !== message.id || !pulls(core)) return;
   learning.request = null;
+  if (message.code === 'not-member') core.out.facts.push({ type: 'not-a-member', from });
   if (message.code === 'not-member' || message.code === 'behind') {
     learning.nextMs = core.now.monoMs + parkHeartbeats * core.options.timing.heartbeatMs;
     return;

@@ -6,8 +6,13 @@
 
 import type { PeerId } from '../base/brand.ts';
 import { asAgentError } from '../base/error.ts';
-import { type Configuration, decodeChange, encodeConfiguration } from '../wire/configuration.ts';
-import type { Certificate } from '../wire/member.ts';
+import {
+  type Configuration,
+  type Departure,
+  decodeChange,
+  departedMax,
+  encodeConfiguration,
+} from '../wire/configuration.ts';
 import type { ConfigurationChange, Refusal } from './api.ts';
 import type { Core } from './core.ts';
 import { refreshState } from './follow.ts';
@@ -24,6 +29,9 @@ const changesMax = 64;
 const changeMsMax = 10_000;
 
 type Refused = { code: Refusal; detail: string };
+
+const departedText = { left: 'has left this cluster', forgotten: 'was forgotten' };
+const joinAnew = 'it must join anew';
 
 export function queueChange(
   core: Core,
@@ -57,8 +65,9 @@ export function onOwnCommit(core: Core, lead: Lead): void {
   if (lead.committedOwn && configuration.outgoing !== null && index <= core.commit) {
     const leaving = configuration.leaving ?? [];
     write(core, lead, lead.changeOrigin, {
+      ...configuration,
+      leaving: [],
       members: configuration.members.filter(({ peerId }) => !leaving.includes(peerId)),
-      voters: configuration.voters,
       outgoing: null,
     });
     lead.changeOrigin = null;
@@ -96,6 +105,8 @@ export function driveChanges(core: Core, lead: Lead): void {
     if (refused) settleOrigin(core, next.origin, { type: 'refused', ...refused });
   }
   if (lead.changes.length > 0 || busy(core, lead) || lead.handover || lead.leaseDropped) return;
+  // A paused cluster keeps the voters that it has, unless a person changes them.
+  if (core.local.paused) return;
   const { members, voters } = core.log.configuration;
   const leader = core.id;
   const stateOf = (peer: PeerId) => candidateOf(core, lead, peer);
@@ -140,11 +151,25 @@ function enterJoint(
   lead: Lead,
   origin: Origin | null,
   voters: readonly PeerId[],
-  leaving: readonly PeerId[] = [],
+  departure: Departure | null = null,
 ): void {
-  const { members, voters: outgoing } = core.log.configuration;
+  const { configuration } = core.log;
   lead.changeOrigin = origin;
-  write(core, lead, origin, { members, voters, outgoing, leaving });
+  write(core, lead, origin, {
+    ...configuration,
+    voters,
+    outgoing: configuration.voters,
+    leaving: departure ? [departure.peerId] : [],
+    departed: departedAfter(configuration, departure),
+  });
+}
+
+/** Departures with one more; who departs again counts by the last time. */
+function departedAfter(configuration: Configuration, departure: Departure | null): Departure[] {
+  const departed = configuration.departed ?? [];
+  if (!departure) return [...departed];
+  const others = departed.filter(({ peerId }) => peerId !== departure.peerId);
+  return [...others, departure].slice(-departedMax);
 }
 
 function start(core: Core, lead: Lead, origin: Origin, data: Uint8Array): Refused | 'wait' | null {
@@ -156,37 +181,57 @@ function start(core: Core, lead: Lead, origin: Origin, data: Uint8Array): Refuse
   }
   switch (change.type) {
     case 'admit':
-      return admit(core, lead, origin, change.member);
+      return admit(core, lead, origin, change);
     case 'forget':
-      return forget(core, lead, origin, change.peerId);
+      return forget(core, lead, origin, change);
     case 'voters':
       return setVoters(core, lead, origin, change.voters);
   }
 }
 
-function admit(core: Core, lead: Lead, origin: Origin, member: Certificate): Refused | null {
-  const { members, voters, outgoing } = core.log.configuration;
+type Of<T extends ConfigurationChange['type']> = Extract<ConfigurationChange, { type: T }>;
+
+function admit(core: Core, lead: Lead, origin: Origin, change: Of<'admit'>): Refused | null {
+  const { configuration } = core.log;
+  const { members, voters, departed = [] } = configuration;
+  const { member } = change;
+  const gone = departed.find(({ peerId }) => peerId === member.peerId);
+  if (gone && !change.anew)
+    return { code: 'forbidden', detail: `${gone.name} ${departedText[gone.how]}: ${joinAnew}` };
   if (voters.includes(member.peerId) && !member.votes)
     return { code: 'conflict', detail: `${member.peerId} is a voter; it can't lose its vote` };
   const others = members.filter(({ peerId }) => peerId !== member.peerId);
-  write(core, lead, origin, { members: [...others, member], voters, outgoing });
+  write(core, lead, origin, {
+    ...configuration,
+    members: [...others, member],
+    departed: departed.filter((one) => one !== gone),
+  });
   return null;
 }
 
-function forget(core: Core, lead: Lead, origin: Origin, peer: PeerId): Refused | 'wait' | null {
-  const { members, voters } = core.log.configuration;
-  if (!members.some(({ peerId }) => peerId === peer))
-    return { code: 'bad-request', detail: `${peer} is not a member` };
+function forget(
+  core: Core,
+  lead: Lead,
+  origin: Origin,
+  change: Of<'forget'>,
+): Refused | 'wait' | null {
+  const { configuration } = core.log;
+  const { members, voters } = configuration;
+  const { peerId: peer, how = 'forgotten', atMs = 0, by = '' } = change;
+  const member = members.find(({ peerId }) => peerId === peer);
+  if (!member) return { code: 'bad-request', detail: `${peer} is not a member` };
   if (peer === core.id)
     return { code: 'conflict', detail: 'the leader is not forgotten: hand the lead over first' };
   const left = votersWithout(members, voters, peer, core.id);
+  const departure = { peerId: peer, name: member.name, role: member.role, how, atMs, by };
   if (left.length === voters.length) {
     const rest = members.filter(({ peerId }) => peerId !== peer);
-    write(core, lead, origin, { members: rest, voters, outgoing: null });
+    const departed = departedAfter(configuration, departure);
+    write(core, lead, origin, { ...configuration, members: rest, departed });
     return null;
   }
   if (!answered(core, lead, left)) return 'wait';
-  enterJoint(core, lead, origin, left, [peer]);
+  enterJoint(core, lead, origin, left, departure);
   return null;
 }
 

@@ -15,9 +15,9 @@ import {
   cannotLead,
   certificateOf,
   header,
-  isHealthy,
   rankOfPeer,
   releaseOf,
+  reluctance,
   send,
 } from './core.ts';
 import { startPreVote } from './election.ts';
@@ -140,7 +140,7 @@ export function driveChallenge(core: Core): void {
     rankOfPeer(core, core.id) > rankOfPeer(core, leader) &&
     certificateOf(core, leader) !== null &&
     !cannotLead(core) &&
-    isHealthy(core) &&
+    !reluctance(core) &&
     core.applied >= core.commit - 1024;
   if (!fit || !leader) {
     challenge.steadySinceMs = null;
@@ -158,6 +158,7 @@ function whyNot(core: Core, lead: Lead, from: PeerId): string | null {
   const nowMs = core.now.monoMs;
   const { holdMs, leaseMs } = core.options.timing;
   const progress = lead.progress.get(from);
+  if (core.local.paused) return 'paused';
   if (!lead.committedOwn || !leaseValid(core, core.now)) return 'no-lease';
   if (lead.handover || lead.leaseDropped) return 'handing-over';
   if (!core.log.configuration.voters.includes(from)) return 'not-a-voter';

@@ -50,7 +50,7 @@ export function validateTiming(timing: Timing): string[] {
     wrong.push(`heartbeatMs x 3 is ${heartbeatMs * 3}; it must be at most leaseMs (${leaseMs})`);
   if (leaseMs * promiseFactor > electionMsMin + roundingMs)
     wrong.push(
-      `leaseMs x ${promiseFactor} is ${leaseMs * promiseFactor}; ` +
+      `leaseMs x ${promiseFactor} is ${Math.ceil(leaseMs * promiseFactor - roundingMs)}; ` +
         `it must be at most electionMsMin (${electionMsMin})`,
     );
   if (electionMsMin >= electionMsMax)

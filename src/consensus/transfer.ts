@@ -8,6 +8,7 @@ import type { Ms, PeerId } from '../base/brand.ts';
 import type { Message } from '../wire/consensus-message.ts';
 import type { Refusal } from './api.ts';
 import { type Core, header, rankOfPeer, releaseOf, send } from './core.ts';
+import { resignationPauseMs } from './duty.ts';
 import { startVote } from './election.ts';
 import { onLeaderKnown, settleOrigin } from './forward.ts';
 import type { Handover, Lead, Origin } from './lead.ts';
@@ -84,8 +85,9 @@ export function driveHandover(core: Core, lead: Lead): void {
     stepDown(core, 'transfer-failed');
     return;
   }
-  if (handover.reason === 'takeover' && !isSteady(core, lead, handover.to)) {
-    cancel(core, lead, handover, 'not-steady');
+  const { paused } = core.local;
+  if (handover.reason === 'takeover' && (paused || !isSteady(core, lead, handover.to))) {
+    cancel(core, lead, handover, paused ? 'paused' : 'not-steady');
     return;
   }
   const { configuration, index } = core.log.configured;
@@ -95,6 +97,8 @@ export function driveHandover(core: Core, lead: Lead): void {
     // The order matters: no instant with both the lease and the request out.
     lead.leaseDropped = true;
     handover.sentMs = nowMs;
+    if (handover.reason === 'resign')
+      core.election.pausedUntilMs = nowMs + resignationPauseMs(core);
     send(core, handover.to, { type: 'timeout-now', ...header(core) });
     return;
   }
@@ -146,6 +150,12 @@ export function resignStalled(core: Core, lead: Lead): void {
   if (better.length === 0) return;
   core.election.pausedUntilMs = core.now.monoMs + 4 * core.options.timing.electionMsMax;
   const to = better.find((peer) => lead.progress.get(peer)?.match === core.log.lastIndex);
+  core.out.facts.push({
+    type: 'resigned',
+    term: core.hard.term,
+    to: to ?? null,
+    reason: 'stalled',
+  });
   lead.leaseDropped = true;
   if (to) send(core, to, { type: 'timeout-now', ...header(core) });
   stepDown(core, 'stalled');

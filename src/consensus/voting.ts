@@ -15,6 +15,7 @@ import {
   header,
   pauseMs,
   rankOfPeer,
+  reluctance,
   saveHardState,
 } from './core.ts';
 import { becomeFollower, noteFollowed, startPreVote } from './election.ts';
@@ -72,7 +73,7 @@ function reply(core: Core, to: PeerId, asked: PreVote | Vote, verdict: Verdict):
 
 /** A higher rank asks first; an equal one only while it asks already and has the better id. */
 function vetoes(core: Core, from: PeerId, candidateRank: number): boolean {
-  if (!core.election.mayVeto || cannotLead(core) || core.lead) return false;
+  if (!core.election.mayVeto || cannotLead(core) || reluctance(core) || core.lead) return false;
   const rank = rankOfPeer(core, core.id);
   if (rank > candidateRank) return true;
   const preVoting = core.election.campaign?.kind === 'pre-vote';

@@ -127,7 +127,12 @@ export function commandOf(action: Action, term: Term): SimpleCommand | null {
         reason: action.reason.code,
       };
     case 'expire':
-      return { type: 'pin.rm', cid: action.cid, expectedVersion: action.expectedVersion };
+      return {
+        type: 'pin.rm',
+        cid: action.cid,
+        expectedVersion: action.expectedVersion,
+        automatic: true,
+      };
     case 'hurry':
     case 'challenge':
       return null;

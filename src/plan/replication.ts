@@ -183,13 +183,16 @@ export function createPlanRound(input: PlanInput): PlanRound {
   };
 }
 
+/** Lost copies whose place goes to somebody else at once. */
+const placesGiven = { 'not-a-member': true, role: true, draining: true };
+
 /** Copies to add: up to `min` if fewer are counted on; up to `max` if fewer were ever allocated. */
 function wishOf(standing: Standing, bytes: number): Wish | null {
   const { pin, counted, lost } = standing;
   if (counted.length < pin.min)
     return { standing, code: 'below-min', count: pin.min - counted.length, bytes };
   // A member that is merely gone keeps its place, so that an outage alone moves nothing here.
-  const strangers = lost.filter(({ code }) => code === 'not-a-member' || code === 'role').length;
+  const strangers = lost.filter(({ code }) => code in placesGiven).length;
   const places = pin.allocation.peers.length - strangers;
   if (places >= pin.max) return null;
   return { standing, code: 'below-max', count: pin.max - places, bytes };

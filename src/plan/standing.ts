@@ -34,8 +34,8 @@ function lostCode(
 ): LostCode | null {
   if (node === null) return 'not-a-member';
   if (node.role === 'leecher' || node.role === 'witness') return 'role';
-  if (node.state === 'failed' && (node.goneForMs ?? 0) >= rules.repairGraceMs) return 'gone';
   if (node.draining) return 'draining';
+  if (node.state === 'failed' && (node.goneForMs ?? 0) >= rules.repairGraceMs) return 'gone';
   // Unavailable content is nobody's fault: another node would not find it either.
   if (report?.state === 'failed' && report.stateForMs >= rules.repairGraceMs) return 'copy-failed';
   return null;

@@ -7,6 +7,7 @@ import { present } from '../base/assert.ts';
 import type { Ms } from '../base/brand.ts';
 import type { Prng } from '../base/prng.ts';
 import type { LocalFacts } from '../consensus/api.ts';
+import { goodFacts } from '../consensus/core.ts';
 import type { NetworkWeather } from './network.ts';
 import { clockRateErrorMax } from './node-clock.ts';
 import type { SimNode } from './sim-node.ts';
@@ -16,7 +17,6 @@ export const calmWeather: NetworkWeather = {
   ...{ delayMsMin: 0.2, delayMsMax: 1.5 },
   ...{ loss: 0, duplication: 0, reordering: 0 },
 };
-const goodFacts: LocalFacts = { storeWritable: true, draining: false, health: null, loopLagMs: 0 };
 
 export interface Faults {
   /** Begins one random episode. */

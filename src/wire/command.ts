@@ -9,6 +9,7 @@ import { AgentError, type ErrorCode } from '../base/error.ts';
 import { nestingOf } from './cbor-nesting.ts';
 import { firstIssues, fromCbor } from './checked.ts';
 import { entryBytesMax } from './entry.ts';
+import { operationCommands } from './operation-command.ts';
 
 export const indexTypes = [
   'embeddings',
@@ -40,7 +41,13 @@ const pinPut = z.looseObject({
   expectedVersion,
 });
 
-const pinRemove = z.looseObject({ type: z.literal('pin.rm'), cid, expectedVersion });
+const pinRemove = z.looseObject({
+  type: z.literal('pin.rm'),
+  cid,
+  expectedVersion,
+  /** The leader's own decision (it expired), not a person's. */
+  automatic: z.boolean().optional(),
+});
 
 /** The leader's decision where the copies of a pin belong; a no-op when a version has moved on. */
 const allocationSet = z.looseObject({
@@ -94,6 +101,7 @@ export const simpleCommandSchema = z.discriminatedUnion('type', [
   indexRemove,
   ballotPut,
   takeoverPut,
+  ...operationCommands,
 ]);
 export type SimpleCommand = z.infer<typeof simpleCommandSchema>;
 

@@ -7,7 +7,7 @@ import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import type { PeerId } from '../base/brand.ts';
 import { checked, fromCbor } from './checked.ts';
-import { type Certificate, certificateSchema } from './member.ts';
+import { type Certificate, certificateSchema, roles } from './member.ts';
 
 /** Members and voters; `outgoing` is the old half while a joint change is under way. */
 export interface Configuration {
@@ -16,7 +16,24 @@ export interface Configuration {
   readonly outgoing: readonly PeerId[] | null;
   /** Members that stop being members when the joint change ends. */
   readonly leaving?: readonly PeerId[] | undefined;
+  /** Who is no member any more, oldest first; none of them is admitted unless it joins anew. */
+  readonly departed?: readonly Departure[] | undefined;
 }
+
+const departureSchema = z.looseObject({
+  peerId: z.string().min(1).max(128),
+  name: z.string().min(1).max(63),
+  role: z.enum(roles),
+  /** `left` by itself, or `forgotten` by a person while it was away. */
+  how: z.enum(['left', 'forgotten']),
+  /** Wall time of whoever asked. */
+  atMs: z.number(),
+  by: z.string().max(128),
+});
+export type Departure = Readonly<z.infer<typeof departureSchema>>;
+
+/** Departures that are remembered; the oldest give way. */
+export const departedMax = 256;
 
 /** Largest cluster, members. */
 export const membersMax = 1000;
@@ -30,12 +47,14 @@ export const configurationSchema = z.looseObject({
   voters: z.array(peerId).max(votersMax),
   outgoing: z.array(peerId).max(votersMax).nullable(),
   leaving: z.array(peerId).max(votersMax).optional(),
+  departed: z.array(departureSchema).max(departedMax).optional(),
 });
 
 export const emptyConfiguration: Configuration = { members: [], voters: [], outgoing: null };
 
 export function encodeConfiguration(configuration: Configuration): Uint8Array {
-  return encodeCbor({ ...configuration, leaving: configuration.leaving ?? [] });
+  const { leaving = [], departed = [] } = configuration;
+  return encodeCbor({ ...configuration, leaving, departed });
 }
 
 /** The configuration, checked; throws `bad-request` naming the field. */
@@ -44,15 +63,36 @@ export function decodeConfiguration(bytes: Uint8Array): Configuration {
 }
 
 const changeSchema = z.discriminatedUnion('type', [
-  z.looseObject({ type: z.literal('admit'), member: certificateSchema }),
-  z.looseObject({ type: z.literal('forget'), peerId }),
+  z.looseObject({
+    type: z.literal('admit'),
+    member: certificateSchema,
+    anew: z.boolean().optional(),
+  }),
+  z.looseObject({
+    type: z.literal('forget'),
+    peerId,
+    how: z.enum(['left', 'forgotten']).optional(),
+    atMs: z.number().optional(),
+    by: z.string().max(128).optional(),
+  }),
   z.looseObject({ type: z.literal('voters'), voters: z.array(peerId).min(1).max(votersMax) }),
 ]);
 
 /** A change of the configuration that somebody asked for. */
 export type ConfigurationChange =
-  | { readonly type: 'admit'; readonly member: Certificate }
-  | { readonly type: 'forget'; readonly peerId: PeerId }
+  | {
+      readonly type: 'admit';
+      readonly member: Certificate;
+      /** It joins anew: that it left or was forgotten before does not count. */
+      readonly anew?: boolean | undefined;
+    }
+  | {
+      readonly type: 'forget';
+      readonly peerId: PeerId;
+      readonly how?: Departure['how'] | undefined;
+      readonly atMs?: number | undefined;
+      readonly by?: string | undefined;
+    }
   /** Voters by hand; the automatic rule makes its own. */
   | { readonly type: 'voters'; readonly voters: readonly PeerId[] };
 

@@ -226,7 +226,7 @@ describe('one pin against a dumb second opinion', () => {
     );
     return {
       standing: peers.filter((peer) => !lost(peer)).length,
-      places: peers.filter((peer) => stores(peer)).length,
+      places: peers.filter((peer) => stores(peer) && !node.get(peer)?.draining).length,
       proved: peers.filter(proved),
       eligible: eligible.map(({ peer }) => peer),
       strays: strays.map(({ peer }) => peer),

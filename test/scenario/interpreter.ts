@@ -11,10 +11,11 @@
  * quietly COMMAND     without telling what happens
  * show TYPE...        lists messages of these types from now on
  * propose ID TEXT, read ID, transfer ID [TO], admit ID BY, forget ID BY, order ID TERM
- * drain ID, suspend ID MS, lease ID MS, compact ID, wipe-links ID
+ * facts ID [draining paused read-only trouble=CODE], readmit ID BY [anew], suspend ID MS, lease ID MS, compact ID, wipe-links ID
  * status, logs, outcomes
  */
 import type { Fact, LocalFacts, Outcome } from '../../src/consensus/api.ts';
+import { goodFacts } from '../../src/consensus/core.ts';
 import type { Message } from '../../src/wire/consensus-message.ts';
 import { type Role, roles } from '../../src/wire/member.ts';
 import { Cluster, formed, type SimNode } from './cluster.ts';
@@ -35,6 +36,12 @@ function renderFact(fact: Fact): string | null {
       return `refuses ${fact.detail} of ${fact.from}: ${fact.code}`;
     case 'corruption':
       return `corruption: ${fact.detail}`;
+    case 'resigned':
+      return `resigns to ${fact.to ?? 'whoever is elected'}: ${fact.reason}`;
+    case 'degraded':
+      return fact.reason ? `is degraded: ${fact.reason}` : 'is degraded no more';
+    case 'not-a-member':
+      return null;
     case 'takeover':
       return `take-over ${fact.from} to ${fact.to}: ${fact.result}`;
     case 'ballot': {
@@ -83,7 +90,6 @@ export class Story {
   #sinceMs = 0;
   #shown = new Set<string>();
   #asked: { what: string; id: string; ref: number }[] = [];
-  #local = new Map<string, LocalFacts>();
 
   play(text: string): string {
     for (const line of text.split('\n')) {
@@ -207,6 +213,10 @@ export class Story {
       cluster.start(certificate.peerId);
       const change = { type: 'admit', member: certificate };
       remember(cluster.ask(id, { type: 'reconfigure', change }));
+    } else if (verb === 'readmit') {
+      const member = cluster.node(rest[0] ?? '').certificate;
+      const change = { type: 'admit' as const, member, anew: rest.includes('anew') };
+      remember(cluster.ask(id, { type: 'reconfigure', change }));
     } else if (verb === 'order') {
       const ref = this.#asked.length + 100_000;
       const term = Number(rest[0]);
@@ -233,12 +243,21 @@ export class Story {
     } else if (verb === 'compact') {
       for (const node of cluster.nodes.values())
         cluster.step(node, { type: 'compact', index: node.disk.applied });
-    } else if (verb === 'drain') {
-      const good = { storeWritable: true, draining: false, health: null, loopLagMs: 0 };
-      const facts = { ...(this.#local.get(args[0] ?? '') ?? good), draining: true };
-      cluster.step(cluster.node(args[0] ?? ''), { type: 'local', facts });
-    } else return false;
+    } else if (verb === 'facts') this.#facts(args);
+    else return false;
     return true;
+  }
+
+  /** What a node knows of itself from now on, beside what is good. */
+  #facts([id = '', ...told]: string[]): void {
+    const facts: LocalFacts = {
+      ...goodFacts,
+      draining: told.includes('draining'),
+      paused: told.includes('paused'),
+      storeWritable: !told.includes('read-only'),
+      trouble: told.find((one) => one.startsWith('trouble='))?.slice(8) ?? null,
+    };
+    this.#cluster.step(this.#cluster.node(id), { type: 'local', facts });
   }
 
   #end(id: string, ref: number): string {

@@ -87,15 +87,16 @@ describe('mistakes', () => {
   });
 
   test.each([
-    [{ heartbeatMs: 200 }, /heartbeatMs x 3 is 600, more than timing.leaseMs 500/],
-    [{ leaseMs: 550 }, /leaseMs x 1.11 is 611, more than timing.electionMsMin 600/],
-    [{ electionMsMin: 1000 }, /electionMsMin 1000 is more than timing.electionMsMax 900/],
+    [{ heartbeatMs: 200 }, /heartbeatMs x 3 is 600; it must be at most leaseMs \(500\)/],
+    [{ leaseMs: 550 }, /leaseMs x 1.11 is 611; it must be at most electionMsMin \(600\)/],
+    [{ electionMsMin: 900 }, /electionMsMin \(900\) must be less than electionMsMax \(900\)/],
+    [{ electionMsMin: 1000 }, /electionMsMin \(1000\) must be less than electionMsMax \(900\)/],
   ])('timing %o is refused', (timing, expected) => {
     expect(mistakesOf(() => load({ role: 'worker', timing }))).toMatch(expected);
   });
 
   test('the limits themselves are accepted', () => {
-    const timing = { heartbeatMs: 200, leaseMs: 600, electionMsMin: 666, electionMsMax: 666 };
+    const timing = { heartbeatMs: 200, leaseMs: 600, electionMsMin: 666, electionMsMax: 667 };
     expect(load({ role: 'worker', timing }).timing).toMatchObject(timing);
   });
 

@@ -1,5 +1,6 @@
 /** Take-over by rank: one measure of rank, and everything that stands against it. */
 import { describe, expect, test } from 'vitest';
+import { goodFacts } from '../../../src/consensus/core.ts';
 import { type Cluster, formed } from '../../scenario/cluster.ts';
 
 const timing = { holdMs: 1000, takeoverCooldownMs: 3000, voterGraceMs: 60_000 };
@@ -28,24 +29,17 @@ describe('take-over', () => {
   });
 
   test.each([
-    ['draining', { storeWritable: true, draining: true, health: null, loopLagMs: 0 }],
-    ['unhealthy', { storeWritable: true, draining: false, health: 59, loopLagMs: 0 }],
-    [
-      'a store that cannot be written',
-      {
-        storeWritable: false,
-        draining: false,
-        health: null,
-        loopLagMs: 0,
-      },
-    ],
+    ['draining', { ...goodFacts, draining: true }],
+    ['unhealthy', { ...goodFacts, health: 59 }],
+    ['a store that cannot be written', { ...goodFacts, storeWritable: false }],
+    ['trouble of its own', { ...goodFacts, trouble: 'disk-full' }],
   ])('%s stands against it', (_, facts) => {
     const cluster = formed(three, { timing });
     cluster.step(cluster.node('b'), { type: 'local', facts });
     raise(cluster, 'b', 2500);
     cluster.run(6000);
     expect(cluster.leader()?.id).toBe('a');
-    const good = { storeWritable: true, draining: false, health: 90, loopLagMs: 0 };
+    const good = { ...goodFacts, health: 90 };
     cluster.step(cluster.node('b'), { type: 'local', facts: good });
     cluster.run(900);
     expect(cluster.leader()?.id).toBe('a');

@@ -165,6 +165,18 @@ describe('repair', () => {
     ]);
   });
 
+  test('a draining node above the minimum gives its place away; its copy goes once others prove', () => {
+    const leaving = [node('node-0', { draining: true }), ...nodes(5).slice(1)];
+    expect(changes(planOf({ pins: [placed], nodes: leaving }))).toMatchObject([
+      { type: 'reallocate', reason: { code: 'below-max', lost: [{ code: 'draining' }] } },
+    ]);
+    const moved = [pin('c1', ['node-0', 'node-1', 'node-2', 'node-3'])];
+    const verified = ['node-0', 'node-1', 'node-2'].map((peer) => copy(peer));
+    expect(
+      changes(planOf({ pins: moved, nodes: leaving, copiesOf: () => verified })),
+    ).toMatchObject([{ type: 'trim', remove: ['node-0'] }]);
+  });
+
   test('a repair nobody can take is named and does not hold up the others', () => {
     const pins = [
       pin('huge', ['node-0', 'node-1'], { bytes: 1e15 }),
@@ -232,6 +244,7 @@ describe('the rest', () => {
       type: 'pin.rm',
       cid: 'c1',
       expectedVersion: 5,
+      automatic: true,
     });
   });
 
