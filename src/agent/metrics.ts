@@ -3,8 +3,8 @@
  * a peer id, so the number of series doesn't grow with the cluster. Gauges read their source when
  * the page is asked for; only the stage histograms are fed as work passes.
  */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { createLoopLag } from './loop-lag.ts';
 
 export type Stage = 'queue' | 'fsync' | 'commit' | 'apply' | 'answer';
 
@@ -14,9 +14,8 @@ export interface AgentMetrics {
   count(name: CounterName, by?: number): void;
   /** A gauge whose value is asked for at each scrape. */
   gauge(name: string, help: string, read: () => number): void;
-  /** Recent event-loop lag, ms: p99 since the last call of `resetLag`. */
-  lagMs(): { mean: number; p99: number; max: number };
-  resetLag(): void;
+  /** How late the event loop was since the last call, 99th percentile, ms. */
+  recentLagMs(): number;
   stop(): void;
 }
 
@@ -44,10 +43,45 @@ const counters = {
 export type CounterName = keyof typeof counters;
 
 const stageBucketsMs = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096];
+const delayBucketsMs = [1, 2, 5, 10, 20, 30, 40, 50, 75, 100, 200, 500, 1000, 5000];
+
+/** What the process uses, read when the page is asked for: nothing is watched in between. */
+function addProcessFigures(registry: Registry): void {
+  const registers = [registry];
+  new Counter({
+    name: 'bellwether_process_cpu_seconds_total',
+    help: 'Processor time of the process, seconds',
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage();
+      this.reset();
+      this.inc((user + system) / 1e6);
+    },
+  });
+  const memory = {
+    process_resident_memory_bytes: ['Resident memory of the process', 'rss'],
+    nodejs_heap_size_used_bytes: ['Heap in use by the main thread', 'heapUsed'],
+    nodejs_external_memory_bytes: ['Memory outside of the heap', 'external'],
+  } as const;
+  for (const [name, [help, field]] of Object.entries(memory))
+    new Gauge({
+      name: `bellwether_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(process.memoryUsage()[field]);
+      },
+    });
+  new Gauge({
+    name: 'bellwether_process_start_time_seconds',
+    help: 'Start of the process, seconds since the Unix epoch',
+    registers,
+  }).set(Math.round(performance.timeOrigin / 1000));
+}
 
 export function createMetrics(): AgentMetrics {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry, prefix: 'bellwether_' });
+  addProcessFigures(registry);
   const stages = new Histogram({
     name: 'bellwether_write_stage_ms',
     help: 'Milliseconds a batch of writes spent per stage',
@@ -66,9 +100,13 @@ export function createMetrics(): AgentMetrics {
     const counter = new Counter({ name: `bellwether_${name}_total`, help, registers: [registry] });
     byName.set(name as CounterName, counter);
   }
-  const delay = monitorEventLoopDelay({ resolution: 10 });
-  delay.enable();
-  const toMs = (ns: number): number => (Number.isFinite(ns) ? Math.max(0, ns / 1e6 - 10) : 0);
+  const delays = new Histogram({
+    name: 'bellwether_event_loop_delay_ms',
+    help: 'How late the event loop of the main thread was, sampled',
+    buckets: delayBucketsMs,
+    registers: [registry],
+  });
+  const lag = createLoopLag((lateMs) => delays.observe(lateMs));
   return {
     registry,
     stage: (stage, ms) => byStage.get(stage)?.observe(ms),
@@ -83,12 +121,7 @@ export function createMetrics(): AgentMetrics {
         },
       });
     },
-    lagMs: () => ({
-      mean: toMs(delay.mean),
-      p99: toMs(delay.percentile(99)),
-      max: toMs(delay.max),
-    }),
-    resetLag: () => delay.reset(),
-    stop: () => delay.disable(),
+    recentLagMs: () => lag.recentP99Ms(),
+    stop: () => lag.stop(),
   };
 }

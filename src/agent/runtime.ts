@@ -181,8 +181,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
   let factsTimer: NodeJS.Timeout | null = null;
 
   const tellFacts = (): void => {
-    const loopLagMs = metrics.lagMs().p99;
-    metrics.resetLag();
+    const loopLagMs = metrics.recentLagMs();
     const storeWritable = storage.failure() === null;
     const { paused, trouble } = operation;
     post({

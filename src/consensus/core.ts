@@ -206,6 +206,9 @@ export function votePauseMs(core: Core): Ms {
   return Math.max(pauseMsMin, core.rttMs + 2 * core.out.fsyncMs);
 }
 
+/** Election timeouts of silence after which a node that elects nobody calls the leader lost. */
+const learnerPatience = 3;
+
 export function resetElectionTimer(core: Core): void {
   const { timing, prng } = core.options;
   const stretch = {
@@ -213,7 +216,9 @@ export function resetElectionTimer(core: Core): void {
     rttMs: core.rttMs,
     loopLagMs: core.local.loopLagMs,
   };
-  core.election.deadlineMs = core.now.monoMs + electionMs(timing, stretch, prng);
+  // Who elects nobody hears of the leader less often and has nothing to do about its silence.
+  const patience = isVoter(core.log.configuration, core.id) ? 1 : learnerPatience;
+  core.election.deadlineMs = core.now.monoMs + patience * electionMs(timing, stretch, prng);
   core.election.retryAtMs = Number.POSITIVE_INFINITY;
 }
 

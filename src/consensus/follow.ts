@@ -239,5 +239,6 @@ export function refreshState(core: Core): void {
   const voter = isVoter(core.log.configuration, core.id);
   if (!voter && core.state === 'candidate') endCampaign(core, false);
   if (core.state === 'candidate' && voter) return;
+  if (!voter && core.state !== 'learner') resetElectionTimer(core);
   setState(core, voter ? 'follower' : 'learner', core.leader, 'configuration');
 }

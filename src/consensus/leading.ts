@@ -22,7 +22,9 @@ import { electionMsMin, pauseMsMin } from './timing.ts';
 import { driveHandover, resignStalled } from './transfer.ts';
 
 /** Whoever only pulls is greeted at most this seldom. */
-const greetingHeartbeats = 3;
+const greetingHeartbeats = 10;
+/** A standby, which counts for no majority, hears the first and then every so many rounds. */
+const standbyHeartbeats = 3;
 
 export function becomeLeader(core: Core, actAfterMs: Ms, byTransfer: boolean): void {
   const nowMs = core.now.monoMs;
@@ -94,7 +96,9 @@ export function beat(core: Core, lead: Lead): void {
   lead.round += 1;
   lead.rounds.note(lead.round, core.now);
   lead.heartbeatDueMs = core.now.monoMs + core.options.timing.heartbeatMs;
-  for (const peer of lead.direct) heartbeatTo(core, lead, peer, true);
+  const standbysToo = lead.round % standbyHeartbeats === 1;
+  for (const peer of lead.direct)
+    if (standbysToo || isVoter(core.log.configuration, peer)) heartbeatTo(core, lead, peer, true);
   const others = core.log.configuration.members.filter(
     ({ peerId }) => peerId !== core.id && !lead.direct.includes(peerId),
   );

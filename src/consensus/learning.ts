@@ -37,7 +37,7 @@ export interface Learning {
 /** Pullers that may wait at one replica. */
 const parkedMax = 256;
 /** A replica without news answers after this many heartbeats. */
-const parkHeartbeats = 5;
+const parkHeartbeats = 8;
 
 export function createLearning(): Learning {
   return {

@@ -145,6 +145,7 @@ export class Story {
     this.#cluster = formed(members, {
       linkMs: link,
       diskMs: disk,
+      seed: settings.seed ?? 1,
       timing: {
         holdMs: hold,
         takeoverCooldownMs: cooldown,
