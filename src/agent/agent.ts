@@ -21,7 +21,7 @@ import { createFactSink } from './fact-sink.ts';
 import { createMetrics } from './metrics.ts';
 import { createNodeStarter, type Node } from './node.ts';
 import { createNodeView, type NodeView } from './node-view.ts';
-import { createRecovery } from './recovery/recovery.ts';
+import { createRecovery, type EpochOrder } from './recovery/recovery.ts';
 import type { Replication } from './replication/api.ts';
 import { createReplication } from './replication/replication.ts';
 import { createResources } from './resources.ts';
@@ -47,6 +47,8 @@ const notJoined: Readiness = {
 export interface AgentOptions {
   /** Told once when the agent can't go on; the process should end. */
   readonly onFatal?: (error: Error) => void;
+  /** A new epoch was forced: stop the agent, carry it out, and start the agent again. */
+  readonly onNewEpoch?: (order: EpochOrder) => void;
 }
 
 function endProcess(error: Error): void {
@@ -282,6 +284,11 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     onEvent: (listener) => events.onEvent(listener),
     daemons: () => daemonTypes.map(offView),
     metrics: () => metrics.registry.metrics(),
-    recovery: createRecovery({ node: running, clock, onFailure }),
+    recovery: createRecovery({
+      node: running,
+      clock,
+      onFailure,
+      onNewEpoch: options.onNewEpoch ?? null,
+    }),
   };
 }

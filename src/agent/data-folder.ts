@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { AgentError } from '../base/error.ts';
 import { identityFile, writeDurably } from '../mesh/identity.ts';
 import { certificateSchema } from '../wire/member.ts';
+import { finishChange } from './recovery/folder-change.ts';
 
 const hex32 = z.string().regex(/^[0-9a-f]{32}$/);
 
@@ -130,6 +131,7 @@ export function openDataFolder(path: string): DataFolder {
   };
   const logDir = join(path, 'log');
   try {
+    finishChange(path);
     let node = readNode(path);
     checkTogether({ path, logDir }, node);
     const token = readToken(path);

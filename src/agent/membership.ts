@@ -34,7 +34,15 @@ const refusalsMax = 5;
 export interface Identified {
   readonly clusterId: ClusterId | null;
   readonly epoch: EpochId | null;
+  readonly epochNumber: number;
+  readonly parentEpoch: EpochId | null;
 }
+
+/** The cluster that a newcomer found. */
+export type FoundCluster = Identified & {
+  readonly clusterId: ClusterId;
+  readonly epoch: EpochId;
+};
 
 export interface MembershipDeps {
   readonly config: Config;
@@ -46,6 +54,10 @@ export interface MembershipDeps {
   readonly statusUrl: () => string | null;
   readonly leader: () => PeerId | null;
   readonly leads: () => boolean;
+  /** Somebody of this cluster is in another epoch. */
+  readonly strayed: (hello: Hello) => void;
+  /** Number and parent of this node's own epoch, from a member that knows them. */
+  readonly learnEpoch: (hello: Hello) => void;
   readonly reconfigure: (change: ConfigurationChange, timeoutMs: Ms) => Promise<void>;
 }
 
@@ -56,7 +68,7 @@ export interface Membership {
   onHello(from: PeerId, body: Uint8Array): Uint8Array;
   onAdmit(from: PeerId, body: Uint8Array): Promise<Uint8Array>;
   /** Dials the configured addresses until a member of a cluster answers. */
-  findCluster(signal: AbortSignal): Promise<{ clusterId: ClusterId; epoch: EpochId }>;
+  findCluster(signal: AbortSignal): Promise<FoundCluster>;
   /** Asks until the leader has made the record; returns it. */
   join(signal: AbortSignal): Promise<Certificate>;
 }
@@ -122,12 +134,15 @@ export function createMembership(deps: MembershipDeps): Membership {
           `${hello.certificate.name} belongs to cluster ${hello.clusterId}, ` +
             `${config.nodeId} to ${own.clusterId}`,
         );
-      if (hello.epoch !== own.epoch)
+      if (hello.epoch !== own.epoch) {
+        deps.strayed(hello);
         throw new AgentError(
           'epoch-mismatch',
           `${hello.certificate.name} belongs to epoch ${hello.epoch}, ` +
             `${config.nodeId} to ${own.epoch}`,
         );
+      }
+      if (own.epochNumber === 0 && hello.epochNumber > 0) deps.learnEpoch(hello);
     }
     directory.hello(peer, hello, clock.now().monoMs);
     for (const member of hello.members) directory.hint(member.peerId, member.addresses);
@@ -207,7 +222,7 @@ export function createMembership(deps: MembershipDeps): Membership {
     }
   }
 
-  async function findCluster(signal: AbortSignal): Promise<{ clusterId: string; epoch: string }> {
+  async function findCluster(signal: AbortSignal): Promise<FoundCluster> {
     const addresses = config.peers.map(multiaddrOf);
     let last = 'nobody answered';
     let refusals = 0;
@@ -216,8 +231,9 @@ export function createMembership(deps: MembershipDeps): Membership {
       for (const answer of answers) {
         if (answer.status === 'fulfilled') {
           const { clusterId = null, epoch = null } = answer.value ?? {};
-          if (clusterId !== null && epoch !== null) return { clusterId, epoch };
-          continue;
+          if (clusterId === null || epoch === null) continue;
+          const { epochNumber = 0, parentEpoch = null } = answer.value ?? {};
+          return { clusterId, epoch, epochNumber, parentEpoch };
         }
         const error = asAgentError(answer.reason);
         last = error.message;
@@ -253,7 +269,8 @@ export function createMembership(deps: MembershipDeps): Membership {
           return decodeNodeMessage('admitted', admittedSchema, answer).certificate;
         } catch (thrown) {
           const error = asAgentError(thrown);
-          if (hopeless.has(error.code)) throw error;
+          // A door into an epoch that this node has left is the wrong one; others may be right.
+          if (hopeless.has(error.code) && error.code !== 'epoch-mismatch') throw error;
           last = error.message;
         }
       await pause(retryMs, signal);

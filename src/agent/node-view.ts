@@ -102,6 +102,7 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       incarnation: deps.incarnation,
       consensus: runtime.status(),
       mode: mode(),
+      strays: node.strays(),
       view: leadership.view(),
       directory,
       links: node.mesh.links(),

@@ -15,6 +15,7 @@ import type { Mesh } from '../mesh/api.ts';
 import { createMesh } from '../mesh/mesh.ts';
 import { loadNetworkKey } from '../mesh/network-key.ts';
 import type { Certificate } from '../wire/member.ts';
+import type { Hello } from '../wire/node-message.ts';
 import { createAddressBook } from './address-book.ts';
 import type { Config } from './config.ts';
 import type { DataFolder, MemberFile } from './data-folder.ts';
@@ -30,6 +31,7 @@ import {
 } from './membership.ts';
 import type { AgentMetrics } from './metrics.ts';
 import { createPeerService, type PeerService } from './peer-service.ts';
+import { createStrays, type Stray } from './recovery/strays.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
 import { identify, planStart, type StartPlan } from './start-plan.ts';
 import { openStores, type Stores } from './stores.ts';
@@ -58,6 +60,10 @@ export interface Node {
   readonly peers: PeerService;
   readonly networkKey: string;
   readonly member: MemberFile;
+  /** Members of this cluster that are in another epoch. */
+  strays(): Stray[];
+  /** Asks a member who it is; throws when it is of another epoch, or doesn't answer. */
+  greet(peer: PeerId): Promise<Hello>;
   certificate(): Certificate;
 }
 
@@ -76,10 +82,18 @@ interface Identity {
   readonly membership: Membership;
 }
 
+const nowhere: Identified = {
+  clusterId: null,
+  epoch: null,
+  epochNumber: 0,
+  parentEpoch: null,
+};
+
 export function createNodeStarter(deps: NodeDeps): NodeStarter {
   const { config, folder, clock } = deps;
   const closers: { name: string; close: () => Promise<void> | void }[] = [];
-  let cluster: Identified = { clusterId: null, epoch: null };
+  let cluster: Identified = nowhere;
+  const strays = createStrays();
   let admitted: Certificate | null = null;
   let identity: Identity | null = null;
   let runtime: Runtime | null = null;
@@ -128,8 +142,13 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
       directory,
       clock,
       certificate: () => certificate(mesh.peerId),
-      cluster: () => cluster,
+      cluster: () => {
+        const { clusterId, epoch, epochNumber, parentEpoch } = cluster;
+        return { clusterId, epoch, epochNumber, parentEpoch };
+      },
       statusUrl: deps.statusUrl,
+      strayed: (hello) => strays.note(hello, clock.now().monoMs),
+      learnEpoch,
       leader: () => leadership.view().leader,
       leads: () => leadership.view().state === 'leader',
       reconfigure: (change, timeoutMs) => need(runtime, 'consensus').reconfigure(change, timeoutMs),
@@ -143,7 +162,7 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
       logDir: folder.logDir,
       find: () => who.membership.findCluster(signal),
     });
-    cluster = { clusterId: member.clusterId, epoch: member.epoch };
+    cluster = member;
     const stores = await openStores({
       catalogDir: folder.catalogDir,
       log: {
@@ -190,12 +209,24 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     return made;
   }
 
+  /** After a `rejoin` the number of the epoch is heard from the others. */
+  function learnEpoch({ epochNumber, parentEpoch }: Hello): void {
+    const file = folder.node();
+    if (file?.state !== 'member' || file.epochNumber !== 0) return;
+    const next = { ...file, epochNumber, parentEpoch };
+    cluster = next;
+    folder
+      .writeNode(next)
+      .catch((error: unknown) => deps.onFailure('node.json could not be written', error));
+  }
+
   async function admit(member: MemberFile, who: Identity, signal: AbortSignal) {
     const self = who.mesh.peerId;
     const inside = who.directory.configuration().members.find((one) => one.peerId === self);
     const record = inside ?? (await who.membership.join(signal));
     admitted = record;
-    const next: MemberFile = { ...member, certificate: record };
+    const { epochNumber, parentEpoch } = cluster;
+    const next: MemberFile = { ...member, epochNumber, parentEpoch, certificate: record };
     if (JSON.stringify(member.certificate) !== JSON.stringify(record)) await folder.writeNode(next);
     return next;
   }
@@ -217,8 +248,7 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     const who = await openIdentity(plan);
     identity = who;
     if (plan.type === 'restart') {
-      const { clusterId, epoch } = plan.member;
-      cluster = { clusterId, epoch };
+      cluster = plan.member;
       admitted = plan.member.certificate;
     }
     peers.serve('hello', (from, body) => who.membership.onHello(from, body));
@@ -242,7 +272,12 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
       leadership: who.leadership,
       peers,
       networkKey: who.networkKey,
-      member: known,
+      get member() {
+        const { epochNumber, parentEpoch } = cluster;
+        return { ...known, epochNumber, parentEpoch };
+      },
+      strays: () => strays.list(clock.now().monoMs),
+      greet: (peer) => who.membership.greet(peer),
       certificate: () => certificate(who.mesh.peerId),
     };
   }

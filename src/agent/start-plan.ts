@@ -9,6 +9,7 @@ import { AgentError } from '../base/error.ts';
 import { readStoreHeader } from '../store/log-store.ts';
 import type { Config } from './config.ts';
 import type { DataFolder, MemberFile } from './data-folder.ts';
+import type { FoundCluster } from './membership.ts';
 
 export type StartPlan =
   | { readonly type: 'restart'; readonly member: MemberFile }
@@ -46,7 +47,7 @@ export async function identify(
   options: {
     readonly name: string;
     readonly logDir: string;
-    readonly find: () => Promise<{ clusterId: ClusterId; epoch: EpochId }>;
+    readonly find: () => Promise<FoundCluster>;
   },
 ): Promise<MemberFile> {
   if (plan.type === 'restart') return plan.member;

@@ -13,6 +13,7 @@ import type { Directory } from './directory.ts';
 import type { LeaderView } from './leadership.ts';
 import { type Liveness, livenessOf } from './liveness.ts';
 import type { Mode } from './mode.ts';
+import type { Stray } from './recovery/strays.ts';
 import { version } from './version.ts';
 
 export interface ReplicationSummary {
@@ -34,6 +35,7 @@ export interface StatusInput {
   readonly incarnation: number;
   readonly consensus: Status;
   readonly mode: Mode;
+  readonly strays: readonly Stray[];
   readonly view: LeaderView;
   readonly directory: Directory;
   readonly links: readonly MeshLink[];
@@ -149,6 +151,9 @@ export function statusPage(input: StatusInput): StatusPage {
       name: `bellwether-${member.clusterId.slice(0, 8)}`,
       epoch: member.epochNumber,
       epochId: member.epoch,
+      parentEpochId: member.parentEpoch,
+      /** Members that are in another epoch: neither side listens to the other. */
+      strays: input.strays,
     },
     ...input.mode,
     node,

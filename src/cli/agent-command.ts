@@ -6,6 +6,7 @@
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import { loadConfig } from '../agent/config.ts';
+import type { EpochOrder } from '../agent/recovery/recovery.ts';
 import { version } from '../agent/version.ts';
 import { tellError } from './connection.ts';
 import { exitCodes } from './exit-code.ts';
@@ -18,6 +19,8 @@ const stopMsMax = 15_000;
 interface End {
   readonly reason: string;
   readonly exit: number;
+  /** Carried out once everything is closed; then the agent starts again. */
+  readonly newEpoch?: EpochOrder;
 }
 
 /** Resolves when the process shall end; a second signal ends it on the spot. */
@@ -39,7 +42,22 @@ function watchForEnd(parentPipe: boolean) {
   const fatal = (error: Error): void => {
     resolve({ reason: error.message, exit: exitCodes.failure });
   };
-  return { ended: promise, fatal };
+  const recover = (newEpoch: EpochOrder): void => {
+    resolve({ reason: `new epoch ${newEpoch.epochId}`, exit: exitCodes.ok, newEpoch });
+  };
+  return { ended: promise, fatal, recover };
+}
+
+/** The folder goes over to the new epoch, then this process runs the agent anew in place. */
+async function beginEpoch(data: string, order: EpochOrder, io: Io): Promise<number> {
+  const { forceNewEpoch } = await import('../agent/recovery/new-epoch.ts');
+  const { epochId: epoch, identity } = order;
+  const archive = await forceNewEpoch(data, { epoch, identity, wallMs: Date.now() });
+  io.err(`bellwether: epoch ${order.epoch} (${epoch}) begins; the old log is in ${archive}\n`);
+  const { execPath, execArgv, argv } = process;
+  if (process.execve) process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)]);
+  io.err('bellwether: start the agent again\n');
+  return exitCodes.ok;
 }
 
 async function runAgent(options: Readonly<Record<string, unknown>>, io: Io): Promise<number> {
@@ -49,11 +67,11 @@ async function runAgent(options: Readonly<Record<string, unknown>>, io: Io): Pro
     env: io.env,
     flags,
   });
-  const { ended, fatal } = watchForEnd(parentPipe === true);
+  const { ended, fatal, recover } = watchForEnd(parentPipe === true);
   // The agent's packages are only loaded by the command that needs them.
   const { createAgent } = await import('../agent/agent.ts');
   const { createStatusPort } = await import('../http/status-port.ts');
-  const agent = await createAgent(config, { onFatal: fatal });
+  const agent = await createAgent(config, { onFatal: fatal, onNewEpoch: recover });
   const port = createStatusPort(agent, {
     host: config.httpHost,
     port: config.httpPort,
@@ -88,6 +106,7 @@ async function runAgent(options: Readonly<Record<string, unknown>>, io: Io): Pro
   await agent.stop(end.reason);
   await port.close();
   if (end.thrown) return tellError(end.thrown, io, false);
+  if (end.newEpoch) return beginEpoch(config.data, end.newEpoch, io);
   if (end.exit !== exitCodes.ok) io.err(`bellwether: ${end.reason}\n`);
   return end.exit;
 }

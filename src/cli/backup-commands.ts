@@ -8,8 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import type { BackupFacts } from '../agent/recovery/restore.ts';
-import { clientOf, tellError, withConnection } from './connection.ts';
-import { exitCodes } from './exit-code.ts';
+import { clientOf, told, withConnection } from './connection.ts';
 import type { Io } from './io.ts';
 import type { Run } from './program.ts';
 
@@ -33,22 +32,6 @@ function factsText(facts: BackupFacts): string {
     `cluster ${clusterId}, epoch ${epochNumber} (${epoch}), made ${createdAt} by ${facts.node}\n` +
     `log entry ${index}, ${members} members, ${pins} pins, catalog digest ${facts.digest}\n${whole}`
   );
-}
-
-/** Runs a command and tells its result, or its error, as all commands do. */
-async function told(
-  io: Io,
-  exit: Run,
-  json: boolean,
-  work: () => Promise<{ value: object; text: string }>,
-): Promise<void> {
-  try {
-    const { value, text } = await work();
-    io.out(json ? `${JSON.stringify({ ok: true, ...value })}\n` : text);
-    exit(exitCodes.ok);
-  } catch (thrown) {
-    exit(tellError(thrown, io, json));
-  }
 }
 
 type Options = Readonly<Record<string, unknown>> & { readonly json?: boolean };

@@ -75,3 +75,19 @@ export function tellError(thrown: unknown, io: Io, json: boolean): number {
   io.err(`bellwether: ${error.message.split('\n').map(clean).join('\n')}\n`);
   return exit;
 }
+
+/** Runs a command of its own kind and tells its result, or its error, as all commands do. */
+export async function told(
+  io: Io,
+  exit: (code: number) => void,
+  json: boolean,
+  work: () => Promise<{ readonly value: object; readonly text: string }>,
+): Promise<void> {
+  try {
+    const { value, text } = await work();
+    io.out(json ? `${JSON.stringify({ ok: true, ...value })}\n` : text);
+    exit(exitCodes.ok);
+  } catch (thrown) {
+    exit(tellError(thrown, io, json));
+  }
+}

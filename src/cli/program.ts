@@ -14,6 +14,7 @@ import { exitCodes } from './exit-code.ts';
 import { addIndexCommands } from './index-commands.ts';
 import type { Io } from './io.ts';
 import { addPinCommands } from './pin-commands.ts';
+import { addRecoveryCommands } from './recovery-commands.ts';
 import { addSimCommand } from './sim-command.ts';
 import { addStatusCommands } from './status-commands.ts';
 
@@ -81,6 +82,7 @@ function createProgram(io: Io, exit: Run): Command {
   addIndexCommands(program, act);
   for (const leaf of leavesOf(program)) withConnection(leaf);
   addBackupCommands(program, io, exit);
+  addRecoveryCommands(program, io, exit);
   addAgentCommand(program, io, exit);
   addDemoCommand(program, io, exit);
   addSimCommand(program, io, exit);

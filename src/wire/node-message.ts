@@ -26,6 +26,9 @@ export const helloSchema = z.looseObject({
   /** null: in no cluster yet. */
   clusterId: hex32.nullable(),
   epoch: hex32.nullable(),
+  /** 0: the speaker came into its epoch by `rejoin` and has not heard the number yet. */
+  epochNumber: z.int().min(0).default(0),
+  parentEpoch: hex32.nullable().default(null),
   version: z.string().max(64),
   statusUrl: z.string().max(512).nullable(),
   addresses: z.array(address).max(16),

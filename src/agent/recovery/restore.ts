@@ -114,7 +114,7 @@ export async function restoreBackup(options: {
   const epoch = randomBytes(16).toString('hex');
   const logDir = join(dir, 'log');
   const origin = { clusterId, epoch, certificate, members: [certificate] };
-  await seedLog(logDir, { ...origin, after: meta, leaseMsLongest: 0 });
+  await seedLog(logDir, { ...origin, after: meta, termMin: 0, leaseMsLongest: 0 });
   const member: MemberFile = {
     version: 1,
     state: 'member',

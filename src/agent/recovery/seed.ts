@@ -4,7 +4,7 @@
  * entry is the new configuration, so that the catalog learns of it as of any other.
  */
 
-import type { EpochId, LogIndex, Ms } from '../../base/brand.ts';
+import type { EpochId, LogIndex, Ms, Term } from '../../base/brand.ts';
 import type { Configuration, SnapshotMeta } from '../../consensus/api.ts';
 import { openCatalogStore } from '../../store/catalog-store.ts';
 import { openLogStore } from '../../store/log-store.ts';
@@ -20,6 +20,8 @@ export interface Origin {
   readonly members: readonly Certificate[];
   /** Where the state is that it begins with, in the log that it comes from. */
   readonly after: Pick<SnapshotMeta, 'index' | 'term' | 'hash'>;
+  /** The new log begins above this term. */
+  readonly termMin: Term;
   /** The longest lease ever acknowledged by this node's earlier log. */
   readonly leaseMsLongest: Ms;
 }
@@ -39,7 +41,7 @@ export async function seedLog(dir: string, origin: Origin): Promise<void> {
     voters: [peerId],
     outgoing: null,
   };
-  const term = after.term + 1;
+  const term = Math.max(after.term, origin.termMin) + 1;
   const hardState = { term, vote: peerId, leaseMsLongest: origin.leaseMsLongest, fence: 0 };
   const { index, hash } = after;
   const meta: SnapshotMeta = {

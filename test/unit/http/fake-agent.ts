@@ -241,6 +241,12 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
     setStatusUrl: () => undefined,
     freshness: () => ({ appliedIndex: applied, staleMs: 12.5 }),
     recovery: {
+      plan: async () => {
+        throw new AgentError('unavailable', 'nothing to recover here');
+      },
+      forceNewEpoch: async () => {
+        throw new AgentError('conflict', 'a majority answers');
+      },
       backup: async () =>
         (async function* () {
           yield Buffer.from('backup');
