@@ -34,6 +34,8 @@ export interface NodeDisk {
   /** While stuck nothing completes. */
   setStuck(stuck: boolean): void;
   isStuck(): boolean;
+  /** The longest that an fsync took which ended after `sinceMs`, or has taken so far. */
+  longestFsyncMs(sinceMs: Ms): Ms;
   /** Puts this on the disk, as if it had been written before. */
   preset(stored: Stored): void;
   /** What would be found now, as of the last completed fsync. */
@@ -46,6 +48,9 @@ export interface NodeDisk {
   /** Reads everything back; the text names the damage. */
   open(epoch: EpochId): { restored: Omit<Restored, 'appliedIndex'> } | { damage: string };
 }
+
+/** So many of the last fsyncs are remembered with the time they took. */
+const rememberedMax = 64;
 
 /** The jobs of the next fsync: up to, and never beyond, one that installs a snapshot. */
 function nextBatch(waiting: PersistJob[]): PersistJob[] {
@@ -97,6 +102,8 @@ export function createNodeDisk(deps: { queue: EventQueue; prng: Prng }): NodeDis
   let told: (job: PersistJob) => void = () => undefined;
   let pace: DiskPace = { fsyncMsMin: 0.1, fsyncMsMax: 1 };
   let stuck = false;
+  let startedMs: Ms = 0;
+  let ended: { readonly atMs: Ms; readonly tookMs: Ms }[] = [];
   let hardStateDamaged = false;
   /** Completions of an earlier process are void. */
   let life = 0;
@@ -104,6 +111,7 @@ export function createNodeDisk(deps: { queue: EventQueue; prng: Prng }): NodeDis
   function start(): void {
     if (writing !== null || stuck || waiting.length === 0) return;
     writing = nextBatch(waiting);
+    startedMs = queue.nowMs();
     const batch = writing;
     queue.in(prng.range(pace.fsyncMsMin, pace.fsyncMsMax), () => {
       if (writing === batch && !stuck) complete();
@@ -115,6 +123,8 @@ export function createNodeDisk(deps: { queue: EventQueue; prng: Prng }): NodeDis
     for (const job of batch) if (job.hardState !== null) stored.hardState = job.hardState;
     for (const job of batch) writeRecords(stored, job);
     writing = null;
+    const atMs = queue.nowMs();
+    ended = [...ended.slice(1 - rememberedMax), { atMs, tookMs: atMs - startedMs }];
     const ofLife = life;
     for (const job of batch) if (ofLife === life) told(job);
     start();
@@ -143,6 +153,10 @@ export function createNodeDisk(deps: { queue: EventQueue; prng: Prng }): NodeDis
       else start();
     },
     isStuck: () => stuck,
+    longestFsyncMs: (sinceMs) => {
+      const recent = ended.filter((fsync) => fsync.atMs > sinceMs).map((fsync) => fsync.tookMs);
+      return Math.max(0, ...recent, writing === null ? 0 : queue.nowMs() - startedMs);
+    },
     preset: (given) => {
       Object.assign(stored, { ...given, entries: [...given.entries] });
     },

@@ -130,7 +130,9 @@ export function createWorld(options: WorldOptions): World {
       node.troubled ||
       node.disk.isStuck() ||
       node.applyStuck ||
-      queue.nowMs() - node.freedMs < freshlyFreedMs,
+      queue.nowMs() - node.freedMs < freshlyFreedMs ||
+      // So slow that the leader takes it for stuck, by a clock that may run too fast.
+      node.disk.longestFsyncMs(queue.nowMs() - freshlyFreedMs) >= node.timing.electionMsMin * 0.9,
   });
   const network = createNetwork<Packet>({
     queue,
