@@ -221,6 +221,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       contentDir: folder.contentDir,
       incarnation: started.mesh.incarnation,
       event: (type, data) => events.append(type, data),
+      trace: (text, data) => logger.debug(data, text),
       onProvider: () => say(),
       onFailure,
     });

@@ -10,6 +10,7 @@ import type { Command } from '../wire/command.ts';
 import type { Directory } from './directory.ts';
 import type { EventLog } from './event-log.ts';
 import type { AgentMetrics } from './metrics.ts';
+import { machineMonoMs } from './system-clock.ts';
 
 const refusalEventMs = 10_000;
 const refusalsKeptMax = 1024;
@@ -48,7 +49,9 @@ export function createFactSink(deps: FactSinkDeps): (fact: Fact, directory: Dire
       }
       case 'acting-changed': {
         const { acting, term, reason } = fact;
-        events.append('acting-changed', { acting, term, reason });
+        // Processes of one machine share this clock, so their intervals can be compared.
+        const machineMs = machineMonoMs() - clock.now().monoMs + fact.atMs;
+        events.append('acting-changed', { acting, term, reason, machineMs });
         return;
       }
       case 'configuration-changed': {

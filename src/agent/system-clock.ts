@@ -4,10 +4,14 @@
  * `skippedMs`, and growth of that voids a lease. A wall clock set back never shrinks the figure.
  */
 import { uptime } from 'node:os';
+import type { Ms } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
 
 /** Reading boot time opens a file; this is far inside the 20 ms that lease arithmetic keeps. */
 const bootSampleMs = 5;
+
+/** The machine's monotonic clock, the same in all of its processes. */
+export const machineMonoMs = (): Ms => Number(process.hrtime.bigint()) / 1e6;
 
 export function createSystemClock(): Clock {
   const monoStartMs = performance.now();

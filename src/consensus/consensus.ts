@@ -348,10 +348,14 @@ function mayAct(core: Core, now: Now): ActingRight | null {
 function noteActing(core: Core): void {
   const why = whyNotActing(core, core.now);
   const acting = why === null;
+  const { monoMs } = core.now;
+  // A process that was stopped notices late: its right ended with the lease that it last saw.
+  const atMs = acting ? monoMs : Math.min(monoMs, core.actingUntilMs);
+  if (acting) core.actingUntilMs = leaseUntilMs(core, core.now);
   if (acting === core.acting) return;
   core.acting = acting;
   const { term } = core.hard;
-  core.out.facts.push({ type: 'acting-changed', acting, term, reason: why ?? 'lease' });
+  core.out.facts.push({ type: 'acting-changed', acting, atMs, term, reason: why ?? 'lease' });
 }
 
 function statusOf(core: Core, now: Now): Status {

@@ -83,6 +83,8 @@ export interface Core {
   acting: boolean;
   /** What was last told of leading although it should not. */
   degraded: string | null;
+  /** When the right to act ends unless the lease is renewed; kept while acting. */
+  actingUntilMs: Ms;
   readonly election: Election;
   lead: Lead | null;
   readonly learning: Learning;
@@ -138,6 +140,7 @@ export function createCore(
     rttMs: 0,
     acting: false,
     degraded: null,
+    actingUntilMs: Number.NEGATIVE_INFINITY,
     election: {
       deadlineMs: 0,
       retryAtMs: Number.POSITIVE_INFINITY,

@@ -19,6 +19,8 @@ export type Fact =
   | {
       readonly type: 'acting-changed';
       readonly acting: boolean;
+      /** When it began; or an instant at which it had ended, however late that was noticed. */
+      readonly atMs: Ms;
       readonly term: Term;
       readonly reason: string;
     }

@@ -95,9 +95,16 @@ export async function until<T>(
 }
 
 /** JSON of a GET, or null when nobody answers in time or the answer is no success. */
-export async function getJson<T>(url: string, timeoutMs = 5000): Promise<T | null> {
+export async function getJson<T>(
+  url: string,
+  options: { timeoutMs?: number; token?: string | undefined } = {},
+): Promise<T | null> {
+  const { timeoutMs = 5000, token } = options;
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
+    const response = await fetch(url, {
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(timeoutMs),
+    });
     const text = await response.text();
     return response.ok ? (JSON.parse(text) as T) : null;
   } catch (error) {

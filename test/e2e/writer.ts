@@ -95,7 +95,11 @@ export function createWriter(options: WriterOptions): Writer {
 }
 
 /** All keys below a prefix with their versions, as one node's own copy has them. */
-export async function readIndex(url: string, prefix: string): Promise<Map<string, number>> {
+export async function readIndex(
+  url: string,
+  prefix: string,
+  token?: string,
+): Promise<Map<string, number>> {
   const found = new Map<string, number>();
   let after: string | null = null;
   do {
@@ -104,7 +108,7 @@ export async function readIndex(url: string, prefix: string): Promise<Map<string
     const page: {
       entries: { key: string; version: number }[];
       next: string | null;
-    } | null = await getJson(`${url}/v1/index/knowledge_graph?${query}`, 5000);
+    } | null = await getJson(`${url}/v1/index/knowledge_graph?${query}`, { token });
     if (page === null) throw new Error(`${url} does not list its index`);
     for (const { key, version } of page.entries) found.set(key, version);
     after = page.next;

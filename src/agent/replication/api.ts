@@ -18,6 +18,8 @@ export interface ReplicationDeps {
   /** Of this process. */
   readonly incarnation: number;
   readonly event: (type: string, data: Record<string, unknown>) => void;
+  /** What only somebody who looks for it wants to read: a line of the log at `debug`. */
+  readonly trace: (type: string, data: Record<string, unknown>) => void;
   readonly onProvider: (provider: Provider) => void;
   readonly onFailure: (text: string, error: unknown) => void;
 }

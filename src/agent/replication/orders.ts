@@ -30,6 +30,8 @@ export interface OrdersDeps {
   readonly request: (to: PeerId, body: Uint8Array, timeoutMs: Ms) => Promise<Uint8Array>;
   readonly onHurry: () => void;
   readonly onRefused: (from: PeerId, order: Order, fence: number) => void;
+  /** An order passed the fence and is being executed. */
+  readonly onExecuted: (from: PeerId, order: Order, fence: number) => void;
 }
 
 export interface Orders {
@@ -67,6 +69,7 @@ export function createOrders(deps: OrdersDeps): Orders {
     // The fence has said yes; this is the one place that executes, so it looks once more.
     assert(order.term >= fence, `order of term ${order.term} below the fence ${fence}`);
     metrics.count('orders_executed');
+    deps.onExecuted(from, order, fence);
     return { executed: true, fence, ...(await execute(order.order)) };
   }
 

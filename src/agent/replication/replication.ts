@@ -91,6 +91,8 @@ export function createReplication(deps: ReplicationDeps): Replication {
     onHurry: holdings.poke,
     onRefused: (from, order, fence) =>
       deps.event('order-refused', { from, term: order.term, epoch: order.epoch, fence }),
+    onExecuted: (from, { term, epoch, order }, fence) =>
+      deps.trace('order-executed', { from, term, epoch, fence, order: order.type }),
   });
   const challenges = createChallenges({
     self,

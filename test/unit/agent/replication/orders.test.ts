@@ -17,6 +17,7 @@ function setUp(fence: number, broken = false) {
   const engine = createFakeEngine();
   engine.set('bafkreiabcdefgh', 'pinned');
   const refused: number[] = [];
+  const executed: number[] = [];
   const own = createMetrics();
   metrics = own;
   const orders = createOrders({
@@ -28,6 +29,7 @@ function setUp(fence: number, broken = false) {
     request: () => Promise.reject(new Error('nobody is asked')),
     onHurry: () => undefined,
     onRefused: (_from, order) => refused.push(order.term),
+    onExecuted: (_from, order) => executed.push(order.term),
   });
   const take = (term: number) =>
     orders.take(
@@ -38,21 +40,23 @@ function setUp(fence: number, broken = false) {
         order: { type: 'challenge', cid: 'bafkreiabcdefgh', blockIndex: 0, nonce: 'n'.repeat(16) },
       }),
     );
-  return { engine, orders, refused, take };
+  return { engine, orders, refused, executed, take };
 }
 
 test('an order below the fence is refused, told, and does nothing', async () => {
-  const { engine, refused, take } = setUp(5);
+  const { engine, refused, executed, take } = setUp(5);
   const answer = decodeNodeMessage('answer', orderAnswerSchema, await take(4));
   expect(answer).toMatchObject({ executed: false, fence: 5, proof: null });
   expect(engine.asked).toEqual([]);
   expect(refused).toEqual([4]);
+  expect(executed).toEqual([]);
 });
 
 test('an order at the fence is executed', async () => {
-  const { engine, take } = setUp(5);
+  const { engine, executed, take } = setUp(5);
   const answer = decodeNodeMessage('answer', orderAnswerSchema, await take(5));
   expect(answer.executed).toBe(true);
+  expect(executed).toEqual([5]);
   expect(answer.proof).toMatch(/^[0-9a-f]{64}$/);
   expect(engine.asked).toEqual(['prove bafkreiabcdefgh']);
 });
