@@ -5,7 +5,7 @@
  * without its log, or a log without its key, is noticed and refuses to start.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
@@ -75,8 +75,13 @@ function takeLock(path: string): DatabaseSync {
 
 function readToken(path: string): string {
   const file = join(path, 'http.token');
-  if (!existsSync(file))
-    writeFileSync(file, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+  if (!existsSync(file)) {
+    // Whole and synced before it has its name: a power cut must not leave an empty token behind.
+    const draft = `${file}.tmp`;
+    const options = { mode: 0o600, flush: true };
+    writeFileSync(draft, `${randomBytes(32).toString('hex')}\n`, options);
+    renameSync(draft, file);
+  }
   const token = readFileSync(file, 'utf8').trim();
   if (token.length < 16)
     throw new AgentError('damaged', `${file}: a token of at least 16 characters is expected`);
