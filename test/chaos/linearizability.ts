@@ -20,11 +20,11 @@ export type Verdict =
 interface Step {
   readonly startMs: number;
   readonly endMs: number;
-  /** Version that must stand; null: any lower than what it makes. */
+  /** Version that must stand; null: one below what it makes. */
   readonly needs: number | null;
   /** Version that it makes; null: it changes nothing. */
   readonly makes: number | null;
-  /** Versions that must not stand. */
+  /** A version that must not stand. */
   readonly not: number | null;
   readonly shown: string;
 }
