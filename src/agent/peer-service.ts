@@ -10,7 +10,7 @@ import { AgentError, asAgentError } from '../base/error.ts';
 import type { Event } from '../consensus/api.ts';
 import type { MeshHandlers } from '../mesh/api.ts';
 import { decodeMessage } from '../wire/consensus-message.ts';
-import { decodeGossip } from '../wire/gossip.ts';
+import { decodeGossip, type Gossip } from '../wire/gossip.ts';
 import type { Directory } from './directory.ts';
 import type { Leadership } from './leadership.ts';
 import type { Membership } from './membership.ts';
@@ -30,8 +30,18 @@ export interface PeerServiceDeps {
   readonly event: (type: string, data: Record<string, unknown>) => void;
 }
 
+/** Who wants to know what comes from whom; told after the rest of the agent. */
+export interface PeerWatcher {
+  /** Anything of this peer over its own link. */
+  onWord(peer: PeerId): void;
+  onLink(peer: PeerId, open: boolean): void;
+  onGossip(peer: PeerId, record: Gossip): void;
+}
+
 export interface PeerService {
   readonly handlers: MeshHandlers;
+  /** One watcher, for as long as the agent runs. */
+  watch(watcher: PeerWatcher): void;
   /** Answers a request name; each name once. */
   serve(name: string, answer: Answer): void;
 }
@@ -43,6 +53,7 @@ export function createPeerService(deps: PeerServiceDeps): PeerService {
   const { clock, metrics } = deps;
   const answers = new Map<string, Answer>();
   const greeted = new Map<PeerId, number>();
+  let watcher: PeerWatcher | null = null;
 
   function greet(peer: PeerId): void {
     const nowMs = clock.now().monoMs;
@@ -66,6 +77,7 @@ export function createPeerService(deps: PeerServiceDeps): PeerService {
       deps.leadership()?.heard(from);
       const directory = deps.directory();
       directory.heard(from, clock.now().monoMs);
+      watcher?.onWord(from);
       const certificate = directory.certificateOf(from);
       deps.post({ type: 'message', from, certificate, message });
     } catch (thrown) {
@@ -79,6 +91,7 @@ export function createPeerService(deps: PeerServiceDeps): PeerService {
     try {
       const record = decodeGossip(topic, body);
       if (record.type === 'member') deps.directory().gossip(from, record, clock.now().monoMs);
+      watcher?.onGossip(from, record);
     } catch (thrown) {
       metrics.count('gossip_refused');
       const { code, message } = asAgentError(thrown);
@@ -88,18 +101,23 @@ export function createPeerService(deps: PeerServiceDeps): PeerService {
 
   return {
     serve: (name, answer) => answers.set(name, answer),
+    watch: (next) => {
+      watcher = next;
+    },
     handlers: {
       onFrame,
       onGossip,
       onLink: (peer, change) => {
         deps.post({ type: 'link', peer, change });
         if (change === 'opened') greet(peer);
+        if (change !== 'redial-failed') watcher?.onLink(peer, change === 'opened');
       },
       onRequest: async (from, name, body) => {
         const answer = answers.get(name);
         if (answer === undefined)
           throw new AgentError('not-built', `this node answers no request ${name.slice(0, 64)}`);
         deps.directory().heard(from, clock.now().monoMs);
+        watcher?.onWord(from);
         return answer(from, body);
       },
       onStream: async (from, name, header, source) => {

@@ -19,6 +19,20 @@ export interface MeshLink {
   readonly rttMs: Ms | null;
   readonly remoteAddress: string | null;
   readonly sinceMs: Ms;
+  /** The mesh keeps this link by itself and dials when it is gone. */
+  readonly wanted: boolean;
+  /** Open, but the peer answers no ping or takes no gossip of ours. */
+  readonly oneSided: boolean;
+}
+
+/** What was done to mend the mesh. */
+export interface MeshHealing {
+  /** Peers dialled at once. */
+  readonly redialled: readonly PeerId[];
+  /** Peers whose records were compared with ours, for what and whom we had not heard of. */
+  readonly asked: readonly PeerId[];
+  /** Peers whose gossip stream was opened anew. */
+  readonly rejoined: readonly PeerId[];
 }
 
 export interface MeshHandlers {
@@ -83,6 +97,8 @@ export interface Mesh {
   /** Publishes to everybody; never throws for want of subscribers (it counts that). */
   publish(topic: string, body: Uint8Array): Promise<void>;
   links(): MeshLink[];
+  /** Redials, asks around and rejoins gossip now; tells what it did. */
+  heal(): Promise<MeshHealing>;
   /** Counters end in `_total`, the rest are gauges; bounded names, none of them a peer id. */
   stats(): Record<string, number>;
 }

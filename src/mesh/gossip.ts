@@ -26,6 +26,8 @@ const exchangeTimeoutMs: Ms = 3000;
 const greetMs: Ms = 200;
 /** Own records are said again this often, far inside the age at which they are refused. */
 const repeatMs: Ms = recordAgeMsMax / 6;
+/** Peers asked when this node has reason to think that it missed something. */
+const catchUpPeers = 3;
 /** Records sent in one answer of an exchange. */
 const recordsPerExchangeMax = 128;
 
@@ -40,6 +42,8 @@ export interface Gossiper {
   /** A link opened: one side of it exchanges digests soon. */
   opened(peer: PeerId): void;
   publish(topic: string, body: Uint8Array): Promise<void>;
+  /** Exchanges digests with a few peers now; with whom. */
+  catchUp(): Promise<PeerId[]>;
   /** Answers the two requests of the exchange. */
   answer(name: string, body: Uint8Array): Promise<Uint8Array>;
   stats(): Record<string, number>;
@@ -171,6 +175,11 @@ export function createGossiper(deps: GossiperDeps): Gossiper {
         },
         prng.range(greetMs / 2, greetMs),
       ).unref();
+    },
+    async catchUp() {
+      const peers = prng.shuffle(deps.peers()).slice(0, catchUpPeers);
+      await Promise.all(peers.map(exchange));
+      return peers;
     },
     async publish(topic, body) {
       if (!isGossipTopic(topic)) throw new AgentError('bad-request', `no gossip topic ${topic}`);

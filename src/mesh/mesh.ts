@@ -8,13 +8,15 @@ import type { ClusterId, Ms, PeerId } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, asAgentError } from '../base/error.ts';
 import type { Prng } from '../base/prng.ts';
-import type { Mesh, MeshHandlers, MeshLink, MeshPeer } from './api.ts';
+import type { Mesh, MeshHandlers, MeshPeer } from './api.ts';
 import { sendBytes, takeBytes } from './byte-stream.ts';
 import { serveCalls } from './caller.ts';
 import { dialAddress, dialPeer } from './dialer.ts';
 import { createGossiper, digestRequest, type Gossiper, recordsRequest } from './gossip.ts';
+import { healMesh } from './heal.ts';
 import { createHost, type Host } from './host.ts';
 import { loadIdentity, nextIncarnation } from './identity.ts';
+import { countStreams, listLinks } from './link-table.ts';
 import { createLinks, type Links } from './links.ts';
 import { chooseNeighbours } from './neighbours.ts';
 import { parseNetworkKey } from './network-key.ts';
@@ -203,7 +205,15 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
       await sendBytes(await openBytes(links, to), name, header, source);
     },
     publish: (topic, body) => gossip.publish(topic, body),
-    links: () => listLinks(links, new Set([...peers.keys(), ...links.peers()]), self),
+    links: () =>
+      listLinks({
+        links,
+        self,
+        peers: new Set([...peers.keys(), ...links.peers()]),
+        wanted: neighbours,
+        oneSided: upkeep.oneSided(),
+      }),
+    heal: () => healMesh({ reconnector, upkeep, gossip }),
     stats: () => ({
       ...counts,
       ...reconnector.stats(),
@@ -266,34 +276,4 @@ function openBytes(links: Links, to: PeerId): Promise<Stream> {
   const connection = links.connection(to);
   if (connection === null) throw new AgentError('unavailable', `not connected to ${to}`);
   return connection.newStream(bytesProtocol, { signal: AbortSignal.timeout(openStreamTimeoutMs) });
-}
-
-function listLinks(links: Links, peers: ReadonlySet<PeerId>, self: PeerId): MeshLink[] {
-  return [...peers]
-    .filter((peer) => peer !== self)
-    .map((peerId) => {
-      const state = links.state(peerId);
-      const connections = state?.connections ?? [];
-      const directions = new Set(connections.map((connection) => connection.direction));
-      const one = directions.has('inbound') ? 'in' : 'out';
-      return {
-        peerId,
-        connected: connections.length > 0,
-        direction: directions.size === 2 ? 'both' : directions.size === 1 ? one : 'none',
-        rttMs: connections.length > 0 ? (state?.rttMs ?? null) : null,
-        remoteAddress: connections[0]?.remoteAddr.toString() ?? null,
-        sinceMs: state?.sinceMs ?? 0,
-      };
-    });
-}
-
-function countStreams(links: Links): Record<string, number> {
-  const connections = links.all();
-  const streams = connections.flatMap((connection) => connection.streams);
-  return {
-    peers_connected: links.peers().length,
-    connections: connections.length,
-    streams: streams.length,
-    streams_outbound: streams.filter((stream) => stream.direction === 'outbound').length,
-  };
 }

@@ -34,6 +34,8 @@ export interface Reconnector {
   setTargets(peers: readonly PeerId[]): void;
   /** New addresses are known: dial without waiting for the back-off. */
   hurry(peer: PeerId): void;
+  /** Dials everybody that is not linked, without waiting; whom. */
+  hurryAll(): PeerId[];
   opened(peer: PeerId): void;
   closed(peer: PeerId): void;
   stop(): void;
@@ -105,6 +107,11 @@ export function createReconnector(deps: ReconnectorDeps): Reconnector {
     else schedule(peer, target, backoffMs(target.failures, deps.prng));
   }
 
+  function hurry(peer: PeerId): void {
+    const target = targets.get(peer);
+    if (target && !target.dialing && !deps.connected(peer)) schedule(peer, target, 0);
+  }
+
   return {
     setTargets(peers) {
       const wanted = new Set(peers.filter((peer) => peer !== deps.self));
@@ -121,9 +128,11 @@ export function createReconnector(deps: ReconnectorDeps): Reconnector {
         if (openedMs === null) schedule(peer, target, deps.self < peer ? 0 : courtesyMs);
       }
     },
-    hurry(peer) {
-      const target = targets.get(peer);
-      if (target && !target.dialing && !deps.connected(peer)) schedule(peer, target, 0);
+    hurry,
+    hurryAll: () => {
+      const away = [...targets.keys()].filter((peer) => !deps.connected(peer));
+      away.forEach(hurry);
+      return away;
     },
     opened(peer) {
       const target = targets.get(peer);

@@ -24,6 +24,10 @@ export interface Upkeep {
   stop(): void;
   /** One round, for tests; otherwise every few seconds. */
   round(): Promise<void>;
+  /** Peers that answered no ping, or took no gossip, in the last round. */
+  oneSided(): ReadonlySet<PeerId>;
+  /** Opens the gossip stream to everybody who lacks it, now; to whom. */
+  mendAll(): Promise<PeerId[]>;
   stats(): { pings_lost_total: number; gossip_mended_total: number; surplus_closed_total: number };
 }
 
@@ -59,21 +63,26 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
     }
   }
 
-  async function mendGossip(peer: PeerId): Promise<void> {
-    const connections = links.state(peer)?.connections ?? [];
-    const heard = connections.some((connection) =>
+  const takesGossip = (peer: PeerId): boolean =>
+    (links.state(peer)?.connections ?? []).some((connection) =>
       connection.streams.some(
         (stream) => stream.direction === 'outbound' && stream.protocol.startsWith('/meshsub/'),
       ),
     );
-    if (heard) {
+
+  async function mendGossip(peer: PeerId): Promise<void> {
+    if (takesGossip(peer)) {
       mute.delete(peer);
       return;
     }
     const rounds = (mute.get(peer) ?? 0) + 1;
     mute.set(peer, rounds);
+    if (rounds >= muteRoundsMax) await identifyAnew(peer);
+  }
+
+  async function identifyAnew(peer: PeerId): Promise<void> {
     const connection = links.connection(peer);
-    if (rounds < muteRoundsMax || connection === null) return;
+    if (connection === null) return;
     mute.delete(peer);
     counts.gossip_mended_total += 1;
     try {
@@ -122,6 +131,12 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
       timer = null;
     },
     round,
+    oneSided: () => new Set([...silent.keys(), ...mute.keys()]),
+    mendAll: async () => {
+      const lacking = links.peers().filter((peer) => !takesGossip(peer));
+      await Promise.all(lacking.map(identifyAnew));
+      return lacking;
+    },
     stats: () => ({ ...counts }),
   };
 }

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { Ms, PeerId } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
 import { checked, fromCbor } from './checked.ts';
+import { type HealthGossip, healthGossipSchema } from './health-record.ts';
 import { roles } from './member.ts';
 
 const address = z.string().min(1).max(256);
@@ -25,17 +26,9 @@ export const memberGossipSchema = z.looseObject({
 });
 export type MemberGossip = z.infer<typeof memberGossipSchema>;
 
-/** How I am: 0..100 with reasons; null while nothing measures it. */
-export const healthGossipSchema = z.looseObject({
-  type: z.literal('health'),
-  score: z.int().min(0).max(100).nullable(),
-  reasons: z
-    .array(z.looseObject({ code: z.string().max(64), detail: z.string().max(256) }))
-    .max(32),
-});
-export type HealthGossip = z.infer<typeof healthGossipSchema>;
-
 export type Gossip = MemberGossip | HealthGossip;
+/** As a speaker gives it: what has a default may be left out. */
+type Sayable = z.input<typeof memberGossipSchema> | z.input<typeof healthGossipSchema>;
 
 /** Deny by default: what is not in here is dropped and counted. */
 export const gossipTopics = {
@@ -53,7 +46,7 @@ export function isGossipTopic(topic: string): topic is GossipTopic {
 }
 
 /** Bytes of a gossip message; throws `bad-request` or `too-large` before anything is sent. */
-export function encodeGossip(topic: GossipTopic, message: Gossip): Uint8Array {
+export function encodeGossip(topic: GossipTopic, message: Sayable): Uint8Array {
   const bytes = encodeCbor(message);
   decodeGossip(topic, bytes);
   return bytes;

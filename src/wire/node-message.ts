@@ -158,16 +158,19 @@ export const orderAnswerSchema = z.looseObject({
 });
 export type OrderAnswer = z.infer<typeof orderAnswerSchema>;
 
-/** How a machine is used now; asked for when a person looks at one member. */
-export const resourcesSchema = z.looseObject({
-  cpuPercent: z.number().nullable(),
-  memoryPercent: z.number(),
-  diskPercent: z.number().nullable(),
-  diskFreeBytes: z.number().nullable(),
-  load: z.array(z.number()).length(3),
-  gpu: z.null(),
+/** Is your loop turning? The answer is empty, too. */
+export const probeRequest = 'health.probe';
+/** Do you reach this peer? */
+export const reachRequest = 'health.reach';
+
+export const reachSchema = z.looseObject({ peer: peerId });
+export type Reach = z.infer<typeof reachSchema>;
+
+export const reachAnswerSchema = z.looseObject({
+  /** `unknown`: it keeps no link to that peer and can't tell. */
+  answer: z.enum(['reached', 'not-reached', 'unknown']),
 });
-export type Resources = z.infer<typeof resourcesSchema>;
+export type ReachAnswer = z.infer<typeof reachAnswerSchema>;
 
 export function encodeNodeMessage(
   value:
@@ -180,7 +183,8 @@ export function encodeNodeMessage(
     | OrderAnswer
     | Copies
     | CopiesAnswer
-    | Resources,
+    | Reach
+    | ReachAnswer,
 ): Uint8Array {
   return encodeCbor(value);
 }

@@ -4,7 +4,8 @@
  */
 import { statfs } from 'node:fs/promises';
 import { cpus, freemem, loadavg, totalmem } from 'node:os';
-import type { Resources } from '../wire/node-message.ts';
+import type { Resources } from '../../wire/health-record.ts';
+import { createGpuLook } from './gpu.ts';
 
 const lookMsMin = 1000;
 
@@ -29,6 +30,7 @@ function cpuTimes(): CpuTimes {
 export function createResources(dataFolder: string): () => Promise<Resources> {
   let last = cpuTimes();
   let cpuPercent: number | null = null;
+  const gpus = createGpuLook();
   return async () => {
     if (performance.now() - last.atMs >= lookMsMin) {
       const next = cpuTimes();
@@ -44,7 +46,7 @@ export function createResources(dataFolder: string): () => Promise<Resources> {
       diskPercent: disk.blocks > 0 ? percent(1 - disk.bavail / disk.blocks) : null,
       diskFreeBytes: disk.bavail * disk.bsize,
       load: [one, five, fifteen],
-      gpu: null,
+      gpu: gpus.read(),
     };
   };
 }
