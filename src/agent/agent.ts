@@ -11,20 +11,21 @@ import { daemonTypes } from '../daemons/api.ts';
 import { offView } from '../daemons/off-view.ts';
 import { type EventStore, openEventStore } from '../store/event-store.ts';
 import type { Command } from '../wire/command.ts';
-import { encodeGossip } from '../wire/gossip.ts';
 import type { Agent, AgentEvent, Fresh, Readiness } from './api.ts';
 import type { Config } from './config.ts';
 import { adaptersFor } from './daemons/adapters.ts';
 import { openDataFolder } from './data-folder.ts';
 import { createEventLog } from './event-log.ts';
 import { createFactSink } from './fact-sink.ts';
+import type { HealthWatch } from './health/api.ts';
+import { startHealth } from './health/start-health.ts';
 import { createMetrics } from './metrics.ts';
 import { createNodeStarter, type Node } from './node.ts';
 import { createNodeView, type NodeView } from './node-view.ts';
 import { createRecovery, type EpochOrder } from './recovery/recovery.ts';
 import type { Replication } from './replication/api.ts';
 import { createReplication } from './replication/replication.ts';
-import { createResources } from './resources.ts';
+import { sayWhere } from './say-where.ts';
 import { createSystemClock } from './system-clock.ts';
 import { version } from './version.ts';
 
@@ -80,6 +81,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   let sayTimer: NodeJS.Timeout | null = null;
   let eventStore: EventStore | null = null;
   let replication: Replication | null = null;
+  let health: HealthWatch | null = null;
   let contentStarting: Promise<void> = Promise.resolve();
   let fatal = false;
 
@@ -139,26 +141,10 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     onFatal,
   });
 
-  /** Tells the others by gossip where this node is; hints, said again now and then. */
-  function say(): void {
-    if (node === null) return;
-    const { name, role, zone } = node.certificate();
-    const provider = replication?.provider() ?? null;
-    const body = encodeGossip('members', {
-      type: 'member',
-      name,
-      role,
-      zone,
-      addresses: node.mesh.addresses().slice(0, 16),
-      statusUrl,
-      content: provider && { peerId: provider.peerId, addresses: [...provider.addresses] },
-      version,
-      incarnation: node.mesh.incarnation,
-    });
-    node.mesh
-      .publish('members', body)
-      .catch((error: unknown) => onFailure('the member record was not published', error));
-  }
+  const say = (): void => {
+    if (node !== null)
+      sayWhere(node, { provider: replication?.provider() ?? null, statusUrl }, onFailure);
+  };
 
   async function openEvents(): Promise<void> {
     eventStore = await openEventStore({ dir: folder.eventsDir });
@@ -169,13 +155,22 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   async function startAll(): Promise<void> {
     const [started] = await Promise.all([starter.start(aborter.signal), openEvents()]);
     node = started;
+    health = startHealth({
+      node: started,
+      clock,
+      metrics,
+      dataFolder: folder.path,
+      contentUp: () => config.role === 'witness' || (replication?.provider() ?? null) !== null,
+      daemons: () => facade.daemons(),
+      event: (type, data) => events.append(type, data),
+      onFailure,
+    });
     view = createNodeView(started, {
       clock,
       startedAtMs,
-      startedMonoMs: clock.now().monoMs,
+      health,
       incarnation: started.mesh.incarnation,
       statusUrl: () => statusUrl,
-      resources: createResources(folder.path),
       replication: () => replication?.summary() ?? null,
       holdsContent: () => (replication?.provider() ?? null) !== null,
     });
@@ -195,6 +190,9 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       await node.runtime
         .transfer(null, handOverTimeoutMs)
         .catch((error: unknown) => onFailure('the lead was not handed over', error));
+    await health
+      ?.stop()
+      .catch((error: unknown) => onFailure('the last health record was not said', error));
     await contentStarting;
     await replication
       ?.stop()
@@ -220,6 +218,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       metrics,
       contentDir: folder.contentDir,
       incarnation: started.mesh.incarnation,
+      healthOf: (peer) => health?.of(peer).health ?? 'unknown',
       event: (type, data) => events.append(type, data),
       trace: (text, data) => logger.debug(data, text),
       onProvider: () => say(),
@@ -237,7 +236,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     return replication;
   };
 
-  return {
+  const facade: Agent = {
     add: async (entries, how) => content().add(entries, how),
     cat: (cid, path) => content().cat(cid, path),
     ls: async (cid, path) => content().ls(cid, path),
@@ -292,4 +291,5 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       onNewEpoch: options.onNewEpoch ?? null,
     }),
   };
+  return facade;
 }

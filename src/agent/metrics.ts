@@ -14,6 +14,11 @@ export interface AgentMetrics {
   count(name: CounterName, by?: number): void;
   /** A gauge whose value is asked for at each scrape. */
   gauge(name: string, help: string, read: () => number): void;
+  /**
+   * Gauges of one name told apart by one label, asked for at each scrape: what is no longer there
+   * is gone from the page, and at most `labelsMax` are shown.
+   */
+  gauges(name: string, help: string, label: string, read: () => Record<string, number>): void;
   /** How late the event loop was since the last call, 99th percentile, ms. */
   recentLagMs(): number;
   stop(): void;
@@ -41,6 +46,9 @@ const counters = {
   plan_actions: 'Actions that the planner of this node yielded',
 } as const;
 export type CounterName = keyof typeof counters;
+
+/** Values of one label: members come and go, the page stays bounded. */
+const labelsMax = 200;
 
 const stageBucketsMs = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096];
 const delayBucketsMs = [1, 2, 5, 10, 20, 30, 40, 50, 75, 100, 200, 500, 1000, 5000];
@@ -118,6 +126,19 @@ export function createMetrics(): AgentMetrics {
         registers: [registry],
         collect() {
           this.set(read());
+        },
+      });
+    },
+    gauges: (name, help, label, read) => {
+      new Gauge({
+        name: `bellwether_${name}`,
+        help,
+        labelNames: [label],
+        registers: [registry],
+        collect() {
+          this.reset();
+          for (const [value, figure] of Object.entries(read()).slice(0, labelsMax))
+            this.set({ [label]: value }, figure);
         },
       });
     },

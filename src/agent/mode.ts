@@ -5,7 +5,7 @@
  */
 import type { PeerId } from '../base/brand.ts';
 import type { Configuration } from '../consensus/api.ts';
-import type { LivenessState } from './liveness.ts';
+import type { MemberState } from '../health/failure-detector.ts';
 
 /**
  * `store-failed`: this node's disk refuses writes. `corrupt`: its log contradicts a leader's.
@@ -37,7 +37,7 @@ export interface ModeInput {
   readonly staleMs: number | null;
   /** A leader that is silent for longer than this is lost. */
   readonly silentMsMax: number;
-  readonly livenessOf: (peer: PeerId) => LivenessState;
+  readonly livenessOf: (peer: PeerId) => MemberState;
 }
 
 const degraded = (degradedReason: DegradedReason): Mode => ({ mode: 'degraded', degradedReason });

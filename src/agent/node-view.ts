@@ -1,19 +1,12 @@
 /**
  * Questions about a started node that the facade answers: who leads, is it ready, the status page,
- * one member. Everything comes from memory or from the reader threads of the catalog; the only
- * question that asks another machine is one member's resources, with a deadline.
+ * one member. Everything comes from memory or from the reader threads of the catalog; nobody else
+ * is asked.
  */
 import type { LogIndex, Ms } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
-import { asAgentError } from '../base/error.ts';
-import {
-  decodeNodeMessage,
-  encodeNodeMessage,
-  type Resources,
-  resourcesSchema,
-} from '../wire/node-message.ts';
 import type { LeaderAnswer, Readiness, StatusPage } from './api.ts';
-import { livenessOf } from './liveness.ts';
+import type { HealthWatch } from './health/api.ts';
 import { type Mode, modeOf } from './mode.ts';
 import type { Node } from './node.ts';
 import {
@@ -24,7 +17,6 @@ import {
   statusPage,
 } from './status-page.ts';
 
-const resourcesTimeoutMs: Ms = 1000;
 /** The counts of the index on the status page may be this old. */
 const countsMsMax: Ms = 250;
 
@@ -34,10 +26,9 @@ const leaderSilentMsMax: Ms = 5000;
 export interface NodeViewDeps {
   readonly clock: Clock;
   readonly startedAtMs: Ms;
-  readonly startedMonoMs: Ms;
   readonly incarnation: number;
   readonly statusUrl: () => string | null;
-  readonly resources: () => Promise<Resources>;
+  readonly health: HealthWatch;
   readonly replication: () => ReplicationSummary | null;
   readonly holdsContent: () => boolean;
 }
@@ -70,7 +61,6 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
 
   function mode(): Mode {
     const { configuration, leader, cannotLeadReason, state } = runtime.status();
-    const links = new Map(node.mesh.links().map((link) => [link.peerId, link]));
     return modeOf({
       self: node.self,
       configuration,
@@ -79,15 +69,7 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       // A node that only pulls may be linked to others than the leader; they say who leads.
       staleMs: state === 'learner' ? 0 : leadership.staleMs(),
       silentMsMax: leaderSilentMsMax,
-      livenessOf: (peer) =>
-        livenessOf({
-          peer,
-          self: node.self,
-          link: links.get(peer) ?? null,
-          heardMs: directory.factsOf(peer).heardMs,
-          startedMs: deps.startedMonoMs,
-          nowMs: deps.clock.now().monoMs,
-        }).state,
+      livenessOf: (peer) => deps.health.of(peer).state,
     });
   }
 
@@ -97,15 +79,13 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       member: node.member,
       certificate: node.certificate(),
       startedAtMs: deps.startedAtMs,
-      startedMonoMs: deps.startedMonoMs,
-      nowMs: deps.clock.now().monoMs,
       incarnation: deps.incarnation,
       consensus: runtime.status(),
       mode: mode(),
       strays: node.strays(),
       view: leadership.view(),
       directory,
-      links: node.mesh.links(),
+      healthOf: deps.health.of,
       addresses: node.mesh.addresses(),
       statusUrl: deps.statusUrl(),
       holdsContent: deps.holdsContent(),
@@ -113,17 +93,6 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       index,
     };
   }
-
-  async function resourcesOf(peer: string): Promise<Resources | null> {
-    if (peer === node.self) return deps.resources();
-    const body = new Uint8Array(0);
-    const answer = await node.mesh.request(peer, 'resources', body, {
-      timeoutMs: resourcesTimeoutMs,
-    });
-    return decodeNodeMessage('resources', resourcesSchema, answer);
-  }
-
-  node.peers.serve('resources', async () => encodeNodeMessage(await deps.resources()));
 
   return {
     leader: () => {
@@ -157,14 +126,18 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       const certificate = directory.byName(name);
       if (certificate === null) return null;
       const row = memberRow(await input(), certificate);
-      const base = { ...row, daemons: {}, healthReasons: [] };
-      try {
-        const resources = await resourcesOf(certificate.peerId);
-        return { ...base, resources, resourcesAgeMs: 0, resourcesError: null };
-      } catch (thrown) {
-        const resourcesError = asAgentError(thrown).message;
-        return { ...base, resources: null, resourcesAgeMs: null, resourcesError };
-      }
+      const { record, recordAgeMs } = deps.health.of(certificate.peerId);
+      const age = recordAgeMs === null ? null : Math.round(recordAgeMs);
+      return {
+        ...row,
+        healthReasons: record?.reasons ?? [],
+        components: record?.components ?? [],
+        healthAgeMs: age,
+        daemons: Object.fromEntries((record?.daemons ?? []).map((one) => [one.type, one])),
+        daemonsAgeMs: age,
+        resources: record?.resources ?? null,
+        resourcesAgeMs: record?.resources ? age : null,
+      };
     },
   };
 }

@@ -77,6 +77,10 @@ export interface Runtime {
   transfer(to: PeerId | null, timeoutMs: Ms): Promise<void>;
   /** What the agent knows of this node that bears on leading; takes effect at once. */
   setStanding(standing: Standing): void;
+  /** Where the election reads this node's score. */
+  setHealth(score: () => number | null): void;
+  /** 99th percentile of the event loop's lag within the last second. */
+  loopLagMs(): Ms;
 }
 
 export type Standing = Pick<LocalFacts, 'draining' | 'paused' | 'trouble'>;
@@ -180,8 +184,11 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
   let operation: Standing = { draining: false, paused: false, trouble: null };
   let factsTimer: NodeJS.Timeout | null = null;
 
+  let health = (): number | null => null;
+  let loopLagMs: Ms = 0;
+
   const tellFacts = (): void => {
-    const loopLagMs = metrics.recentLagMs();
+    loopLagMs = metrics.recentLagMs();
     const storeWritable = storage.failure() === null;
     const { paused, trouble } = operation;
     post({
@@ -191,7 +198,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
         draining: operation.draining,
         paused,
         trouble,
-        health: null,
+        health: health(),
         loopLagMs,
       },
     });
@@ -240,6 +247,10 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
       );
       mustApply(outcome);
     },
+    setHealth: (score) => {
+      health = score;
+    },
+    loopLagMs: () => loopLagMs,
     setStanding: (next) => {
       operation = next;
       tellFacts();

@@ -5,13 +5,12 @@
  */
 import type { Ms, PeerId } from '../base/brand.ts';
 import type { Status } from '../consensus/api.ts';
-import type { MeshLink } from '../mesh/api.ts';
 import { type Certificate, roles } from '../wire/member.ts';
 import type { StatusPage } from './api.ts';
 import type { MemberFile } from './data-folder.ts';
 import type { Directory } from './directory.ts';
+import type { MemberHealth } from './health/api.ts';
 import type { LeaderView } from './leadership.ts';
-import { type Liveness, livenessOf } from './liveness.ts';
 import type { Mode } from './mode.ts';
 import type { Stray } from './recovery/strays.ts';
 import { version } from './version.ts';
@@ -30,15 +29,13 @@ export interface StatusInput {
   readonly member: MemberFile;
   readonly certificate: Certificate;
   readonly startedAtMs: Ms;
-  readonly startedMonoMs: Ms;
-  readonly nowMs: Ms;
   readonly incarnation: number;
   readonly consensus: Status;
   readonly mode: Mode;
   readonly strays: readonly Stray[];
   readonly view: LeaderView;
   readonly directory: Directory;
-  readonly links: readonly MeshLink[];
+  readonly healthOf: (peer: PeerId) => MemberHealth;
   readonly addresses: readonly string[];
   readonly statusUrl: string | null;
   /** This node's content host runs. */
@@ -47,27 +44,12 @@ export interface StatusInput {
   readonly index: Readonly<Record<string, number>>;
 }
 
-/** Nobody measures health yet. */
-const noHealth = { state: 'unknown', score: null, reasons: [] } as const;
-
-export function livenessFor(input: StatusInput, peer: PeerId): Liveness {
-  const link = input.links.find((one) => one.peerId === peer) ?? null;
-  return livenessOf({
-    peer,
-    self: input.directory.self,
-    link,
-    heardMs: input.directory.factsOf(peer).heardMs,
-    startedMs: input.startedMonoMs,
-    nowMs: input.nowMs,
-  });
-}
-
 /** One row of `members`. */
 export function memberRow(input: StatusInput, member: Certificate): Record<string, unknown> {
   const { peerId, name, role, zone } = member;
   const self = peerId === input.directory.self;
   const facts = input.directory.factsOf(peerId);
-  const { state, lastSeenMs } = livenessFor(input, peerId);
+  const { state, lastSeenMs, health, score } = input.healthOf(peerId);
   return {
     name,
     peerId,
@@ -78,8 +60,8 @@ export function memberRow(input: StatusInput, member: Certificate): Record<strin
     version: self ? version : facts.version,
     capabilities: (self ? input.holdsContent : facts.content !== null) ? ['content'] : [],
     state,
-    health: 'unknown',
-    score: null,
+    health,
+    score,
     incarnation: self ? input.incarnation : facts.incarnation,
     lastSeenMs: lastSeenMs === null ? null : Math.round(lastSeenMs),
   };
@@ -100,7 +82,7 @@ function electionPart(input: StatusInput): Record<string, unknown> {
   const voting = new Set([...voters, ...(outgoing ?? [])]);
   const row = (peer: PeerId) => {
     const certificate = directory.certificateOf(peer);
-    const { state } = livenessFor(input, peer);
+    const { state } = input.healthOf(peer);
     const alive = peer === consensus.leader ? 'leader' : 'follower';
     return {
       name: certificate?.name ?? peer,
@@ -109,7 +91,7 @@ function electionPart(input: StatusInput): Record<string, unknown> {
     };
   };
   const quorum = Math.floor(voters.length / 2) + 1;
-  const living = voters.filter((peer) => livenessFor(input, peer).state === 'alive').length;
+  const living = voters.filter((peer) => input.healthOf(peer).state === 'alive').length;
   return {
     state: consensus.state,
     acting: consensus.acting,
@@ -121,7 +103,7 @@ function electionPart(input: StatusInput): Record<string, unknown> {
     learners: members
       .map((member) => member.peerId)
       .filter((peer) => !voting.has(peer))
-      .map((peer) => ({ ...row(peer), state: livenessFor(input, peer).state })),
+      .map((peer) => ({ ...row(peer), state: input.healthOf(peer).state })),
     quorum: voters.length === 0 ? 0 : quorum,
     failureTolerance: Math.max(0, living - quorum),
   };
@@ -132,6 +114,8 @@ export function statusPage(input: StatusInput): StatusPage {
   const members = [...directory.configuration().members].sort(
     (a, b) => b.rank - a.rank || (a.name < b.name ? -1 : 1),
   );
+  const own = input.healthOf(certificate.peerId);
+  const healthy = members.filter(({ peerId }) => input.healthOf(peerId).health === 'healthy');
   const byRole = Object.fromEntries(
     roles.map((role) => [role, members.filter((one) => one.role === role).length]),
   );
@@ -159,7 +143,7 @@ export function statusPage(input: StatusInput): StatusPage {
     node,
     election: electionPart(input),
     members: members.map((one) => memberRow(input, one)),
-    counts: { total: members.length, healthy: null, byRole },
+    counts: { total: members.length, healthy: healthy.length, byRole },
     log: {
       firstIndex: consensus.firstIndex,
       lastIndex: consensus.lastIndex,
@@ -170,7 +154,11 @@ export function statusPage(input: StatusInput): StatusPage {
     replication: input.replication,
     index: input.index,
     daemons: {},
-    health: noHealth,
+    health: {
+      state: own.health,
+      score: own.score,
+      reasons: own.record?.reasons ?? [],
+    },
     mcp: null,
     paused: null,
   };

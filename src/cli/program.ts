@@ -11,6 +11,7 @@ import { type ConnectionOptions, clientOf, tellError, withConnection } from './c
 import { addContentCommands } from './content-commands.ts';
 import { addDemoCommand } from './demo-command.ts';
 import { exitCodes } from './exit-code.ts';
+import { addHealthCommand } from './health-command.ts';
 import { addIndexCommands } from './index-commands.ts';
 import type { Io } from './io.ts';
 import { addPinCommands } from './pin-commands.ts';
@@ -77,6 +78,7 @@ function createProgram(io: Io, exit: Run): Command {
     .addHelpText('after', `\nExit codes: ${exitHelp}`);
   const act = actFor(io, exit);
   addStatusCommands(program, act);
+  addHealthCommand(program, act);
   addContentCommands(program, act);
   addPinCommands(program, act);
   addIndexCommands(program, act);

@@ -13,6 +13,8 @@ interface MemberRow {
   readonly name: string;
   readonly role: string;
   readonly state: string;
+  readonly health: string;
+  readonly score: number | null;
   readonly statusUrl: string | null;
   readonly zone: string;
   readonly lastSeenMs: number | null;
@@ -53,11 +55,13 @@ interface Page {
 
 const membersTable = (members: readonly MemberRow[], leader: string | null): string =>
   tableOf(
-    ['NAME', 'ROLE', 'STATE', 'LEADS', 'ZONE', 'LAST SEEN', 'STATUS URL'],
+    ['NAME', 'ROLE', 'STATE', 'HEALTH', 'SCORE', 'LEADS', 'ZONE', 'LAST SEEN', 'STATUS URL'],
     members.map((each) => [
       each.name,
       each.role,
       each.state,
+      each.health,
+      each.score,
       each.name === leader ? 'yes' : '',
       each.zone,
       ageOf(each.lastSeenMs),

@@ -12,7 +12,7 @@ export type DaemonPhase = 'idle' | 'downloading' | 'following';
 export interface Progress {
   readonly phase: DaemonPhase;
   /** What counts in this phase: bytes while downloading, the height while following. */
-  readonly value: number;
+  readonly value: string | number;
   /** Monotonic instant at which the value last moved, or the phase began. */
   readonly movedMs: Ms;
 }
@@ -27,7 +27,7 @@ const stillMsMax: Readonly<Record<DaemonPhase, Ms>> = {
 /** Takes a new look at the figure in; a new phase starts anew. */
 export function advanceProgress(
   before: Progress | null,
-  seen: { phase: DaemonPhase; value: number },
+  seen: { phase: DaemonPhase; value: string | number },
   nowMs: Ms,
 ): Progress {
   const same = before !== null && before.phase === seen.phase && before.value === seen.value;

@@ -33,8 +33,8 @@ export interface DetectorRules extends ProbeRules {
 export const detectorRules: DetectorRules = {
   probeEveryMs: 1000,
   answerMs: 500,
-  suspectMsMin: 2000,
-  suspectMsMax: 3000,
+  suspectMsMin: 1500,
+  suspectMsMax: 2000,
   confirmations: 2,
   unheardMs: 10_000,
 };
@@ -57,6 +57,8 @@ export type DetectorAction =
       /** Who says so besides this node, and why this node does. */
       readonly accusers: readonly PeerId[];
       readonly why: string;
+      /** The most this node doubted itself since it began to suspect. */
+      readonly doubt: number;
     };
 
 export interface MemberView {
@@ -95,6 +97,7 @@ interface Member {
   /** This node itself could not reach it, directly or through others. */
   accused: boolean;
   why: string;
+  doubt: number;
 }
 
 export interface DetectorOptions {
@@ -116,6 +119,7 @@ const newcomer = (nowMs: Ms): Member => ({
   beat: 0,
   accused: false,
   why: 'not heard of yet',
+  doubt: 0,
 });
 
 export function createFailureDetector(options: DetectorOptions): FailureDetector {
@@ -133,7 +137,8 @@ export function createFailureDetector(options: DetectorOptions): FailureDetector
   function move(peer: PeerId, member: Member, to: MemberState, nowMs: Ms): void {
     const accusers = accusations.of(peer, member);
     const { state: from, why } = member;
-    actions.push({ type: 'changed', peer, from, to, accusers, why });
+    if (to === 'suspect') member.doubt = doubt.level();
+    actions.push({ type: 'changed', peer, from, to, accusers, why, doubt: member.doubt });
     member.state = to;
     member.sinceMs = nowMs;
   }
@@ -161,6 +166,7 @@ export function createFailureDetector(options: DetectorOptions): FailureDetector
   /** What others say counts where this node does not hear the accused itself. */
   function weigh(peer: PeerId, member: Member, nowMs: Ms): void {
     if (member.state === 'left') return;
+    member.doubt = Math.max(member.doubt, doubt.level());
     const hears =
       member.linked && sinceHeardMs(member, nowMs) < 2 * rules.probeEveryMs + rules.answerMs;
     const byOthers = !hears && accusations.of(peer, member).length > 0;

@@ -69,14 +69,3 @@ export function meshComponent(facts: MeshFacts): Component {
     });
   return componentOf('mesh', findings, { weight: 2, critical: false });
 }
-
-/** Names of the HTTP contract for the same troubles. */
-export function connectivityIssues(facts: MeshFacts, hostActive: boolean): string[] {
-  const issues: string[] = [];
-  if (!hostActive) issues.push('host_inactive');
-  const codes = new Set(meshComponent(facts).reasons.map(({ code }) => code));
-  if (codes.has('no-peers')) issues.push('discovery_active_no_peers');
-  if (codes.has('low-connectivity')) issues.push('low_connectivity');
-  if (codes.has('one-sided-link')) issues.push('one_sided_link');
-  return issues;
-}

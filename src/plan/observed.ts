@@ -14,6 +14,8 @@ export interface NodeView {
   /** For how long this leader has not heard it; null while it is alive. */
   readonly goneForMs: Ms | null;
   readonly draining: boolean;
+  /** As the node says it is; `unknown` while it has said nothing. */
+  readonly health: 'healthy' | 'degraded' | 'unhealthy' | 'unknown';
   /** Bytes it may still store, its reserve already taken off; null when it doesn't say. */
   readonly bytesFree: number | null;
   /** Bytes of copies promised to it that it doesn't hold yet. */

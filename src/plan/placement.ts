@@ -18,8 +18,18 @@ function draw(cid: CidText, peer: PeerId): number {
 const gibibyte = 2 ** 30;
 const classMax = 5;
 
-/** 1, 2, 4 .. 32: doubles with every fourfold free space from 4 GiB on; coarse, so it rests. */
+/** Shares that a node gets of new copies; a node that has said nothing counts as healthy. */
+const healthShare = { healthy: 1, unknown: 1, degraded: 1 / 2, unhealthy: 1 / 16 } as const;
+
+/**
+ * 1, 2, 4 .. 32: doubles with every fourfold free space from 4 GiB on; coarse, so it rests. Less
+ * for a node that is not well.
+ */
 export function weightOf(node: NodeView): number {
+  return roomOf(node) * healthShare[node.health];
+}
+
+function roomOf(node: NodeView): number {
   if (node.bytesFree === null) return 1;
   const fourfolds = Math.floor(Math.log2(Math.max(1, node.bytesFree / gibibyte)) / 2);
   return 2 ** Math.min(classMax, fourfolds);

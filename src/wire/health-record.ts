@@ -38,6 +38,10 @@ export const resourcesSchema = z.looseObject({
 });
 export type Resources = z.infer<typeof resourcesSchema>;
 
+/** What a speaker says at most, so that the whole record fits into its message. */
+export const reasonsSaidMax = 8;
+export const detailCharactersMax = 160;
+
 export const healthGossipSchema = z.looseObject({
   type: z.literal('health'),
   incarnation: z.int().min(0).default(0),

@@ -97,6 +97,7 @@ export function createPlanWorld(
     state: node.up ? 'alive' : node.goneRounds > 0 ? 'failed' : 'suspect',
     goneForMs: node.up ? null : node.goneRounds * roundMs,
     draining: node.draining,
+    health: 'healthy',
     bytesFree: 2 ** 33,
     bytesQueued: 0,
   });

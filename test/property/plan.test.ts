@@ -162,6 +162,7 @@ describe('one pin against a dumb second opinion', () => {
         state,
         goneForMs: state === 'alive' ? null : pick(prng, [10, 1000]),
         draining: prng.chance(0.15),
+        health: pick(prng, ['healthy', 'healthy', 'degraded', 'unhealthy', 'unknown'] as const),
         bytesFree: pick(prng, [null, 50, 1e9]),
         bytesQueued: pick(prng, [0, 0, 60]),
       };

@@ -35,7 +35,9 @@ export function gpusOf(text: string): Gpu | null {
   if (whole.length !== devices.length || whole.length === 0) return null;
   return {
     gpu_count: whole.length,
-    gpu_devices: whole.slice(0, devicesMax).map((one) => ({ ...one, name: one.name.slice(0, 128) })),
+    gpu_devices: whole
+      .slice(0, devicesMax)
+      .map((one) => ({ ...one, name: one.name.slice(0, 128) })),
   };
 }
 

@@ -32,8 +32,6 @@ export function meshFactsOf(input: {
     roundTripsMs: open.flatMap(({ rttMs }) => (rttMs === null ? [] : [rttMs])),
     gossipAgeMs: input.gossipAgeMs,
     upForMs: input.upForMs,
-    oneSided: open
-      .filter(({ oneSided }) => oneSided)
-      .map(({ peerId }) => directory.nameOf(peerId)),
+    oneSided: open.filter(({ oneSided }) => oneSided).map(({ peerId }) => directory.nameOf(peerId)),
   };
 }

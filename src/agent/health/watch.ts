@@ -7,7 +7,7 @@ import { randomInt } from 'node:crypto';
 import type { Ms, PeerId } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import { createPrng } from '../../base/prng.ts';
-import { daemonComponent, type DaemonFacts } from '../../health/daemon-score.ts';
+import { type DaemonFacts, daemonComponent } from '../../health/daemon-score.ts';
 import { createFailureDetector } from '../../health/failure-detector.ts';
 import { type Grading, healthyFrom, regrade } from '../../health/grade.ts';
 import { agentComponent, machineComponent } from '../../health/machine-score.ts';
@@ -16,7 +16,12 @@ import { createRecordBook } from '../../health/record-book.ts';
 import { type NodeScore, nodeScore } from '../../health/score.ts';
 import type { MeshHealing } from '../../mesh/api.ts';
 import { encodeGossip } from '../../wire/gossip.ts';
-import type { HealthGossip, Resources } from '../../wire/health-record.ts';
+import {
+  detailCharactersMax,
+  type HealthGossip,
+  type Resources,
+  reasonsSaidMax,
+} from '../../wire/health-record.ts';
 import type { Node } from '../node.ts';
 import type { HealthWatch, MemberHealth } from './api.ts';
 import { meshFactsOf } from './mesh-facts.ts';
@@ -32,8 +37,6 @@ const pointsWorthTelling = 5;
 const healEveryMs: Ms = 30_000;
 /** After its start a node has this long to find the others. */
 const settleMs: Ms = 10_000;
-const detailCharactersMax = 250;
-const reasonsMax = 16;
 
 export interface DaemonHealth {
   readonly facts: DaemonFacts;
@@ -83,9 +86,10 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
     clock,
     detector,
     onSay: sayNow,
-    onChanged: ({ peer, from, to, accusers, why }) => {
+    onChanged: ({ peer, from, to, accusers, why, doubt }) => {
       const names = accusers.map((accuser) => directory.nameOf(accuser));
-      deps.event(`member-${to}`, { name: directory.nameOf(peer), peer, from, why, by: names });
+      const name = directory.nameOf(peer);
+      deps.event(`member-${to}`, { name, peer, from, why, by: names, doubt });
     },
   });
 
@@ -127,7 +131,7 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
       score: own?.score ?? null,
       grade: grading?.grade ?? null,
       reasons: (own?.reasons ?? [])
-        .slice(0, reasonsMax)
+        .slice(0, reasonsSaidMax)
         .map((reason) => ({ ...reason, detail: reason.detail.slice(0, detailCharactersMax) })),
       components: (own?.components ?? []).map(({ name, score, weight }) => ({
         name,
@@ -143,7 +147,7 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
         version: version?.slice(0, 64) ?? null,
       })),
       leaving,
-      accused: detector.accusations(),
+      accused: detector.accusations().map((one) => ({ ...one })),
     };
   }
 

@@ -1,7 +1,8 @@
 /** What the agent gives to its content side, and what it gets from it. */
-import type { CidText } from '../../base/brand.ts';
+import type { CidText, PeerId } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { ContentEngine, Provider } from '../../content/api.ts';
+import type { NodeView } from '../../plan/observed.ts';
 import type { PinReport, Task } from '../api.ts';
 import type { Config } from '../config.ts';
 import type { AgentMetrics } from '../metrics.ts';
@@ -17,6 +18,7 @@ export interface ReplicationDeps {
   readonly contentDir: string;
   /** Of this process. */
   readonly incarnation: number;
+  readonly healthOf: (peer: PeerId) => NodeView['health'];
   readonly event: (type: string, data: Record<string, unknown>) => void;
   /** What only somebody who looks for it wants to read: a line of the log at `debug`. */
   readonly trace: (type: string, data: Record<string, unknown>) => void;

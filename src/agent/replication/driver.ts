@@ -9,7 +9,7 @@ import type { Prng } from '../../base/prng.ts';
 import type { PinRecord } from '../../catalog/query-pins.ts';
 import type { ActingRight } from '../../consensus/api.ts';
 import { type Action, commandOf } from '../../plan/action.ts';
-import { type CopyView, planRules } from '../../plan/observed.ts';
+import { type CopyView, type NodeView, planRules } from '../../plan/observed.ts';
 import type { RepairBudget } from '../../plan/repair-budget.ts';
 import { createPlanRound, type Plan } from '../../plan/replication.ts';
 import type { Command, CommandResult } from '../../wire/command.ts';
@@ -43,6 +43,7 @@ export interface DriverDeps {
   readonly nowMs: () => Ms;
   readonly wallMs: () => Ms;
   readonly leadsSinceMs: () => Ms;
+  readonly healthOf: (peer: PeerId) => NodeView['health'];
   readonly mayAct: () => ActingRight | null;
   readonly members: () => readonly Certificate[];
   readonly query: (name: string, args: unknown) => Promise<unknown>;
@@ -109,6 +110,7 @@ export function createDriver(deps: DriverDeps): Driver {
       observed,
       nowMs,
       leadsSinceMs: leadsSinceMs(),
+      healthOf: deps.healthOf,
     });
     const alive = alivePeers(nodes);
     const views = (cid: CidText): CopyView[] => copiesOf(cid, right.term, nowMs);

@@ -115,6 +115,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
     nowMs,
     wallMs,
     leadsSinceMs: () => leadsSinceMs,
+    healthOf: deps.healthOf,
     mayAct: runtime.mayAct,
     members: () => directory.configuration().members,
     query,

@@ -17,6 +17,7 @@ export function nodeViews(input: {
   readonly observed: Observed;
   readonly nowMs: Ms;
   readonly leadsSinceMs: Ms;
+  readonly healthOf: (peer: PeerId) => NodeView['health'];
 }): NodeView[] {
   return input.members.map((member) => {
     const node = input.observed.node(member.peerId);
@@ -29,6 +30,7 @@ export function nodeViews(input: {
       state,
       goneForMs: state === 'alive' ? null : goneForMs,
       draining: false,
+      health: input.healthOf(member.peerId),
       bytesFree: node === null || !node.holdsContent ? 0 : node.usage.bytesFree,
       bytesQueued: node === null ? 0 : bytesQueued(node),
     };

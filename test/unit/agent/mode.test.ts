@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { LivenessState } from '../../../src/agent/liveness.ts';
 import { type ModeInput, modeOf } from '../../../src/agent/mode.ts';
+import type { MemberState } from '../../../src/health/failure-detector.ts';
 
 const member = (peerId: string) => ({
   peerId,
@@ -12,7 +12,7 @@ const member = (peerId: string) => ({
   leads: true,
 });
 const alive = (...peers: string[]) => {
-  return (peer: string): LivenessState => (peers.includes(peer) ? 'alive' : 'failed');
+  return (peer: string): MemberState => (peers.includes(peer) ? 'alive' : 'failed');
 };
 const input = (change: Partial<ModeInput> = {}): ModeInput => ({
   self: 'a',
@@ -55,7 +55,7 @@ test.each([
 });
 
 test('what throws counts as degraded', () => {
-  const livenessOf = (): LivenessState => {
+  const livenessOf = (): MemberState => {
     throw new Error('nobody knows');
   };
   expect(modeOf(input({ leader: null, livenessOf })).degradedReason).toBe('unknown');

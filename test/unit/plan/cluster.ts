@@ -15,6 +15,7 @@ export function node(peer: string, extra: Partial<NodeView> = {}): NodeView {
     state: 'alive',
     goneForMs: null,
     draining: false,
+    health: 'healthy',
     bytesFree: 10 * gigabyte,
     bytesQueued: 0,
     ...extra,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { NodeView } from '../../../src/plan/observed.ts';
 import { placeCopies, weightOf } from '../../../src/plan/placement.ts';
 import { gigabyte, node, nodes } from './cluster.ts';
 
@@ -35,6 +36,9 @@ describe('rendezvous placement', () => {
       1, 1, 1, 2, 4, 8, 8, 16, 32, 32,
     ]);
     expect(weightOf(node('n', { bytesFree: null }))).toBe(1);
+    const share = (health: NodeView['health']) => weightOf(node('n', { bytesFree: null, health }));
+    expect([share('healthy'), share('degraded'), share('unhealthy')]).toEqual([1, 1 / 2, 1 / 16]);
+    expect(share('unknown')).toBe(1);
   });
 
   test('a node of twice the weight gets about twice the first copies', () => {

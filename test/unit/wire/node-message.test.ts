@@ -9,9 +9,10 @@ import {
   nodeProtocol,
   orderAnswerSchema,
   orderSchema,
+  reachAnswerSchema,
+  reachSchema,
   reportAnswerSchema,
   reportSchema,
-  resourcesSchema,
 } from '../../../src/wire/node-message.ts';
 
 const hex = 'a'.repeat(32);
@@ -77,17 +78,8 @@ const samples = {
     { epoch: hex, term: 4, order: { type: 'challenge', cid, blockIndex: 0, nonce: hex } },
   ],
   'order-answer': [orderAnswerSchema, { executed: true, fence: 4, proof: hex, blocks: null }],
-  resources: [
-    resourcesSchema,
-    {
-      cpuPercent: null,
-      memoryPercent: 1,
-      diskPercent: 2,
-      diskFreeBytes: 3,
-      load: [1, 2, 3],
-      gpu: null,
-    },
-  ],
+  reach: [reachSchema, { peer: '12D3KooW' }],
+  'reach-answer': [reachAnswerSchema, { answer: 'unknown' }],
 } as const;
 /** Fields that came later and have a default. */
 const defaulted = ['more', 'summary', 'released'];

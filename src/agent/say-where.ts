@@ -1,0 +1,27 @@
+/** Tells the others by gossip where this node is: hints, said again now and then. */
+import type { Provider } from '../content/api.ts';
+import { encodeGossip } from '../wire/gossip.ts';
+import type { Node } from './node.ts';
+import { version } from './version.ts';
+
+export function sayWhere(
+  node: Node,
+  { provider, statusUrl }: { provider: Provider | null; statusUrl: string | null },
+  onFailure: (text: string, error: unknown) => void,
+): void {
+  const { name, role, zone } = node.certificate();
+  const body = encodeGossip('members', {
+    type: 'member',
+    name,
+    role,
+    zone,
+    addresses: node.mesh.addresses().slice(0, 16),
+    statusUrl,
+    content: provider && { peerId: provider.peerId, addresses: [...provider.addresses] },
+    version,
+    incarnation: node.mesh.incarnation,
+  });
+  node.mesh
+    .publish('members', body)
+    .catch((error: unknown) => onFailure('the member record was not published', error));
+}
