@@ -14,6 +14,7 @@ import { type Certificate, rankOf, rightsOf } from '../wire/member.ts';
 import {
   admitSchema,
   admittedSchema,
+  agreedVersion,
   decodeNodeMessage,
   encodeNodeMessage,
   type Hello,
@@ -120,7 +121,7 @@ export function createMembership(deps: MembershipDeps): Membership {
         `${peer} claims the certificate of ${hello.certificate.peerId}`,
       );
     const { min, max } = hello.protocol;
-    if (min > nodeProtocol.max || max < nodeProtocol.min)
+    if (agreedVersion(nodeProtocol, hello.protocol) === null)
       throw new AgentError(
         'forbidden',
         `${hello.certificate.name} speaks node protocol ${min} to ${max}, this node ` +

@@ -1,6 +1,7 @@
 /**
  * The commands for the day when a majority is lost: `recover` against the running survivor, and
- * `rejoin` on the data folder of a stopped node. Both say what they will cost before they do it.
+ * `rejoin` and `repair` on the data folder of a stopped node. They say what they will cost before
+ * they do it.
  */
 import { createInterface } from 'node:readline/promises';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -109,6 +110,19 @@ async function rejoin(options: Options) {
   return { value: done, text };
 }
 
+async function mend(options: Options) {
+  const { repair } = await import('../agent/recovery/repair.ts');
+  const done = await repair({
+    data: String(options.data),
+    from: typeof options.from === 'string' ? options.from : null,
+    asNewNode: options.asNewNode === true,
+    wallMs: Date.now(),
+  });
+  const found = done.damage === null ? 'Nothing is damaged.' : `${done.damage}.`;
+  const kept = done.archive === null ? '' : `What was there is in ${done.archive}.\n`;
+  return { value: done, text: `${found}\n${kept}Now: ${done.next}.\n` };
+}
+
 export function addRecoveryCommands(program: Command, io: Io, exit: Run): void {
   const recoverCommand = program
     .command('recover')
@@ -126,4 +140,12 @@ export function addRecoveryCommands(program: Command, io: Io, exit: Run): void {
     .requiredOption('--data <folder>', 'data folder of the stopped agent')
     .option('--json', 'answer as JSON')
     .action((options: Options) => told(io, exit, options.json === true, () => rejoin(options)));
+  program
+    .command('repair')
+    .description('mends the store of a stopped node as far as that is safe; keeps its blocks')
+    .requiredOption('--data <folder>', 'data folder of the stopped agent')
+    .option('--from <file>', 'a backup made by another member of this cluster')
+    .option('--as-new-node', 'where the log is lost: give up the key, to join anew')
+    .option('--json', 'answer as JSON')
+    .action((options: Options) => told(io, exit, options.json === true, () => mend(options)));
 }

@@ -261,6 +261,8 @@ export interface ConsensusOptions {
   readonly restored: Restored;
   readonly now: Now;
   readonly limits?: Limits;
+  /** The newest state that this node's program understands. @default stateVersionKnown */
+  readonly stateVersion?: number;
 }
 
 /** What is kept in memory behind the fsynced catalog, so that slow followers need no snapshot. */

@@ -11,7 +11,7 @@ import type { Ms, PeerId } from '../base/brand.ts';
 import type { Now } from '../base/clock.ts';
 import { AgentError } from '../base/error.ts';
 import { encodeChange, encodeConfiguration } from '../wire/configuration.ts';
-import { type Message, protocolVersion } from '../wire/consensus-message.ts';
+import { type Message, protocolVersions } from '../wire/consensus-message.ts';
 import type { Entry } from '../wire/entry.ts';
 import type { Certificate } from '../wire/member.ts';
 import type { ActingRight, Consensus, ConsensusOptions, Event, Ready, Status } from './api.ts';
@@ -205,7 +205,8 @@ function mismatch(
   core: Core,
   message: Message,
 ): 'epoch-mismatch' | 'cluster-mismatch' | 'version-mismatch' | null {
-  if (message.v !== protocolVersion) return 'version-mismatch';
+  if (message.v < protocolVersions.min || message.v > protocolVersions.max)
+    return 'version-mismatch';
   if (message.cluster !== core.options.clusterId) return 'cluster-mismatch';
   return message.epoch === core.options.epoch ? null : 'epoch-mismatch';
 }
@@ -316,7 +317,7 @@ function takeReady(core: Core): Ready {
 /** Committed entries for the catalog, in order, a bounded number ahead of its answers. */
 function takeApply(core: Core): readonly Entry[] {
   // The catalog never runs ahead of what this node's own log holds durably.
-  const to = Math.min(core.commit, core.log.durable);
+  const to = Math.min(core.commit, core.log.durable, core.log.understood);
   if (core.installing || core.applying >= to) return nothingToApply;
   if (core.applying - core.applied >= applyingMax) return nothingToApply;
   const from = core.applying + 1;

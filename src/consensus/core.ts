@@ -119,7 +119,7 @@ export function createCore(
   return {
     options,
     id: options.id,
-    log: new Log(options.epoch, base, restored.entries),
+    log: new Log(options.epoch, base, restored.entries, options.stateVersion),
     out: new Output(),
     links: new Map(),
     promises,
@@ -229,6 +229,7 @@ export function resetElectionTimer(core: Core): void {
 export function cannotLead(core: Core): string | null {
   const { certificate } = core.options;
   if (core.broken) return core.broken;
+  if (core.log.understood < core.log.lastIndex) return 'version';
   if (!certificate.leads) return 'role';
   if (!certificate.votes) return 'role';
   if (!isVoter(core.log.configuration, core.id)) return 'not-a-voter';

@@ -11,6 +11,8 @@ import {
   type Configuration,
   decodeConfiguration,
   emptyConfiguration,
+  stateVersionKnown,
+  stateVersionOf,
 } from '../wire/configuration.ts';
 import { chainStart, type Entry, type EntryKind, makeEntry } from '../wire/entry.ts';
 
@@ -31,14 +33,22 @@ const entryCostBytes = 64;
 
 export class Log {
   readonly epoch: EpochId;
+  /** The newest state that this node's program understands. */
+  readonly stateVersion: number;
   base: Base;
   durable: LogIndex;
   bytes = 0;
   #entries: Entry[] = [];
   #configurations: Configured[];
 
-  constructor(epoch: EpochId, base: Base, entries: readonly Entry[]) {
+  constructor(
+    epoch: EpochId,
+    base: Base,
+    entries: readonly Entry[],
+    stateVersion: number = stateVersionKnown,
+  ) {
     this.epoch = epoch;
+    this.stateVersion = stateVersion;
     this.base = base;
     this.#configurations = [{ index: base.configurationIndex, configuration: base.configuration }];
     for (const entry of entries) this.push(entry);
@@ -67,6 +77,17 @@ export class Log {
 
   get configuration(): Configuration {
     return this.configured.configuration;
+  }
+
+  /**
+   * How far this program understands the log: up to before the first configuration whose entries
+   * make a state that it doesn't know. Whoever applied further would make another state of them.
+   */
+  get understood(): LogIndex {
+    const beyond = this.#configurations.find(
+      ({ configuration }) => stateVersionOf(configuration) > this.stateVersion,
+    );
+    return beyond === undefined ? this.lastIndex : beyond.index - 1;
   }
 
   /** The configuration that was in force at `index`. */

@@ -4,6 +4,7 @@
  * fsynced, and keeps a tail for slow followers.
  */
 import type { LogIndex, PeerId } from '../base/brand.ts';
+import { stateVersionOf } from '../wire/configuration.ts';
 import type { SnapshotRequest } from '../wire/consensus-message.ts';
 import type { Event, Limits, SnapshotMeta } from './api.ts';
 import { type Core, declareCorrupt } from './core.ts';
@@ -41,6 +42,11 @@ export function onSnapshotReceived(
   if (meta.clusterId !== clusterId || meta.epoch !== epoch) {
     const code = meta.clusterId === clusterId ? 'epoch-mismatch' : 'cluster-mismatch';
     core.out.facts.push({ type: 'refused-message', from, code, detail: 'snapshot' });
+    return;
+  }
+  if (stateVersionOf(meta.configuration) > core.log.stateVersion) {
+    const detail = 'snapshot of a later state than this program understands';
+    core.out.facts.push({ type: 'refused-message', from, code: 'version-mismatch', detail });
     return;
   }
   if (core.lead || core.broken || meta.index <= core.commit) return;

@@ -18,6 +18,19 @@ export interface Configuration {
   readonly leaving?: readonly PeerId[] | undefined;
   /** Who is no member any more, oldest first; none of them is admitted unless it joins anew. */
   readonly departed?: readonly Departure[] | undefined;
+  /** Version of the state that the entries from here on make; see `stateVersionOf`. */
+  readonly stateVersion?: number | undefined;
+}
+
+/** The newest state that this program understands. */
+export const stateVersionKnown = 1;
+
+/**
+ * What a node must understand to apply entries under this configuration. Raised by an entry, once
+ * every member can, before the first command that older programs would refuse is proposed.
+ */
+export function stateVersionOf({ stateVersion }: Configuration): number {
+  return stateVersion ?? 1;
 }
 
 const departureSchema = z.looseObject({
@@ -48,6 +61,7 @@ export const configurationSchema = z.looseObject({
   outgoing: z.array(peerId).max(votersMax).nullable(),
   leaving: z.array(peerId).max(votersMax).optional(),
   departed: z.array(departureSchema).max(departedMax).optional(),
+  stateVersion: z.int().min(1).optional(),
 });
 
 export const emptyConfiguration: Configuration = { members: [], voters: [], outgoing: null };

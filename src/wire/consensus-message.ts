@@ -13,6 +13,8 @@ import { packEntries, unpackEntries } from './entry-block.ts';
 
 /** The version that this build speaks. */
 export const protocolVersion = 1;
+/** Versions of messages that this program understands. */
+export const protocolVersions = { min: 1, max: protocolVersion } as const;
 /** Largest encoded message, bytes. */
 export const messageBytesMax = 8 * 1024 * 1024;
 

@@ -11,6 +11,17 @@ import { certificateSchema } from './member.ts';
 /** Versions of the node protocol that this build speaks. */
 export const nodeProtocol = { min: 1, max: 1 } as const;
 
+interface Versions {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** The newest version that both sides speak, or null when there is none. */
+export function agreedVersion(own: Versions, theirs: Versions): number | null {
+  const version = Math.min(own.max, theirs.max);
+  return version >= Math.max(own.min, theirs.min) ? version : null;
+}
+
 /** Pins in one report; a full report of more goes in several parts. */
 export const reportPinsMax = 2000;
 

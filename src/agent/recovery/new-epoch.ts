@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { EpochId } from '../../base/brand.ts';
 import { AgentError } from '../../base/error.ts';
 import type { SnapshotMeta } from '../../consensus/api.ts';
-import { decodeConfiguration } from '../../wire/configuration.ts';
+import { decodeConfiguration, emptyConfiguration } from '../../wire/configuration.ts';
 import { chainStart, type Entry } from '../../wire/entry.ts';
 import { type DataFolder, type MemberFile, openDataFolder } from '../data-folder.ts';
 import { openStores, type Stores } from '../stores.ts';
@@ -79,8 +79,8 @@ export async function forceNewEpoch(
     }
     // The catalog stays where it is; the archive gets what it was.
     renameSync(snapshotPath, join(folder.path, 'catalog.snapshot'));
-    const members = end.configuration?.members ?? [];
-    const certificate = members.find(({ peerId }) => peerId === options.identity);
+    const configuration = end.configuration ?? emptyConfiguration;
+    const certificate = configuration.members.find(({ peerId }) => peerId === options.identity);
     if (certificate === undefined || !certificate.votes || !certificate.leads)
       throw new AgentError(
         'forbidden',
@@ -91,7 +91,7 @@ export async function forceNewEpoch(
       clusterId: member.clusterId,
       epoch,
       certificate,
-      members,
+      configuration,
       after: end.after,
       termMin: end.termMin,
       leaseMsLongest: end.leaseMsLongest,

@@ -13,6 +13,7 @@ import { loadIdentity, writeDurably } from '../../mesh/identity.ts';
 import { loadNetworkKey } from '../../mesh/network-key.ts';
 import { type ExtractedBackup, extractBackup } from '../../store/backup-file.ts';
 import { createDisk } from '../../store/disk.ts';
+import { emptyConfiguration } from '../../wire/configuration.ts';
 import type { MemberFile } from '../data-folder.ts';
 import { openStores } from '../stores.ts';
 import { type CatalogFacts, firstMaster, installCatalog, seedLog } from './seed.ts';
@@ -113,7 +114,8 @@ export async function restoreBackup(options: {
   const clusterId = randomBytes(16).toString('hex');
   const epoch = randomBytes(16).toString('hex');
   const logDir = join(dir, 'log');
-  const origin = { clusterId, epoch, certificate, members: [certificate] };
+  const configuration = { ...emptyConfiguration, members: [certificate] };
+  const origin = { clusterId, epoch, certificate, configuration };
   await seedLog(logDir, { ...origin, after: meta, termMin: 0, leaseMsLongest: 0 });
   const member: MemberFile = {
     version: 1,

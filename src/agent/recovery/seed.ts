@@ -16,8 +16,8 @@ export interface Origin {
   readonly clusterId: string;
   readonly epoch: EpochId;
   readonly certificate: Certificate;
-  /** Everybody who belongs; only the certificate's owner votes. */
-  readonly members: readonly Certificate[];
+  /** Who belongs, and whatever else is kept; only the certificate's owner votes. */
+  readonly configuration: Configuration;
   /** Where the state is that it begins with, in the log that it comes from. */
   readonly after: Pick<SnapshotMeta, 'index' | 'term' | 'hash'>;
   /** The new log begins above this term. */
@@ -37,9 +37,10 @@ export async function seedLog(dir: string, origin: Origin): Promise<void> {
   const { clusterId, epoch, certificate, after } = origin;
   const { peerId } = certificate;
   const configuration: Configuration = {
-    members: origin.members,
+    ...origin.configuration,
     voters: [peerId],
     outgoing: null,
+    leaving: [],
   };
   const term = Math.max(after.term, origin.termMin) + 1;
   const hardState = { term, vote: peerId, leaseMsLongest: origin.leaseMsLongest, fence: 0 };
@@ -81,10 +82,14 @@ const pageLimit = 500;
 
 /** Replaces the catalog in `dir` by a snapshot, or makes it of one, and reads it back. */
 export async function installCatalog(dir: string, snapshot: string): Promise<CatalogFacts> {
-  const nothing = { startIndex: () => 0, lastIndex: () => 0 };
-  const catalog = await openCatalogStore({ dir, log: nothing });
+  // The log that it belongs to is elsewhere, or not made yet: it takes the installation as it is.
+  let at: LogIndex = 0;
+  const log = { startIndex: () => at, lastIndex: () => at };
+  const catalog = await openCatalogStore({ dir, log });
   try {
     const index = await catalog.install(snapshot);
+    at = index;
+    await catalog.checkpoint();
     await catalog.verify();
     const pins: string[] = [];
     let after: string | null = null;
