@@ -26,8 +26,8 @@ const rooms: Record<string, readonly string[]> = {
     ...['base', 'wire', 'consensus', 'catalog', 'plan', 'supervise', 'health'],
     ...['mesh', 'store', 'content', 'daemons'],
   ],
-  http: ['base', 'wire', 'catalog', 'content', 'daemons', 'agent'],
-  cli: ['base', 'wire', 'agent', 'http', 'sim'],
+  http: ['base', 'wire', 'catalog', 'content', 'supervise', 'daemons', 'agent'],
+  cli: ['base', 'wire', 'daemons', 'agent', 'http', 'sim'],
   sim: ['base', 'wire', 'consensus', 'catalog', 'plan'],
 };
 

@@ -4,19 +4,18 @@
  * `stop` hands the lead over if this node has it and takes all of it down in reverse. A broken
  * invariant ends the agent: nothing leaves this node any more, and another one leads.
  */
-import pino from 'pino';
 import type { Ms, PeerId } from '../base/brand.ts';
-import { AgentError, asAgentError } from '../base/error.ts';
-import { daemonTypes } from '../daemons/api.ts';
-import { offView } from '../daemons/off-view.ts';
+import { AgentError } from '../base/error.ts';
 import { type EventStore, openEventStore } from '../store/event-store.ts';
 import type { Command } from '../wire/command.ts';
-import type { Agent, AgentEvent, Fresh, Readiness } from './api.ts';
+import { createAgentLog } from './agent-log.ts';
+import type { Agent, Fresh, Readiness } from './api.ts';
 import type { Config } from './config.ts';
-import { adaptersFor } from './daemons/adapters.ts';
+import { createDaemons } from './daemons/daemons.ts';
 import { openDataFolder } from './data-folder.ts';
 import { createEventLog } from './event-log.ts';
 import { createFactSink } from './fact-sink.ts';
+import { createFailureLog } from './failure-log.ts';
 import type { HealthWatch } from './health/api.ts';
 import { startHealth } from './health/start-health.ts';
 import { createMetrics } from './metrics.ts';
@@ -33,10 +32,6 @@ const transferTimeoutMs: Ms = 2000;
 const handOverTimeoutMs: Ms = 1500;
 const ownProposalTimeoutMs: Ms = 10_000;
 const sayAgainMs: Ms = 60_000;
-/** The same failure is told again after this. */
-const tellAgainMs: Ms = 10_000;
-const toldMax = 256;
-const logBytesWaitingMax = 1024 * 1024;
 
 const notJoined: Readiness = {
   ready: false,
@@ -57,20 +52,12 @@ function endProcess(error: Error): void {
   process.exit(1);
 }
 
-/** What of the events an operator wants to see in the log without asking for it. */
-const notable = new Set(['state-changed', 'acting-changed', 'takeover', 'started', 'stopping']);
-
 export function createAgent(config: Config, options: AgentOptions = {}): Agent {
-  adaptersFor(config, { role: config.role });
   const folder = openDataFolder(config.data);
   const clock = createSystemClock();
   const metrics = createMetrics();
   const events = createEventLog(() => clock.wallMs());
-  const logger = pino(
-    { level: config.logLevel, base: { node: config.nodeId } },
-    // Written aside, never waited for; a reader that stands still costs lines, not heartbeats.
-    pino.destination({ dest: 2, sync: false, maxLength: logBytesWaitingMax }),
-  );
+  const logger = createAgentLog(config, events);
   const aborter = new AbortController();
   const startedAtMs = clock.wallMs();
   let statusUrl: string | null = null;
@@ -84,20 +71,16 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   let health: HealthWatch | null = null;
   let contentStarting: Promise<void> = Promise.resolve();
   let fatal = false;
+  let startFailed = false;
 
-  /** What fails again and again (nobody leads, a peer is away) is told once in a while. */
-  const toldMs = new Map<string, Ms>();
-  const onFailure = (text: string, thrown: unknown): void => {
-    const { code, message } = asAgentError(thrown);
-    const nowMs = clock.now().monoMs;
-    const key = `${text} ${code}`;
-    metrics.count('failures');
-    if (nowMs - (toldMs.get(key) ?? Number.NEGATIVE_INFINITY) < tellAgainMs) return;
-    if (toldMs.size >= toldMax) toldMs.clear();
-    toldMs.set(key, nowMs);
-    events.append('failure', { what: text, code, detail: message });
-    logger.warn({ code, detail: message }, text);
-  };
+  const onFailure = createFailureLog({
+    clock,
+    count: () => metrics.count('failures'),
+    tell: (what, failure) => {
+      events.append('failure', { what, ...failure });
+      logger.warn(failure, what);
+    },
+  });
   const onFatal = (thrown: unknown): void => {
     if (fatal) return;
     fatal = true;
@@ -105,8 +88,10 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     logger.fatal({ err: error }, 'the agent stops: its own state is broken');
     (options.onFatal ?? endProcess)(error);
   };
-  events.onEvent((event: AgentEvent) => {
-    logger[notable.has(event.type) ? 'info' : 'debug'](event.data, event.type);
+  const daemons = createDaemons({
+    ...{ config, clock, onFailure, dataFolder: folder.path },
+    adapters: { role: config.role },
+    event: (type, data) => events.append(type, data),
   });
 
   const running = (): Node => {
@@ -153,7 +138,12 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   }
 
   async function startAll(): Promise<void> {
-    const [started] = await Promise.all([starter.start(aborter.signal), openEvents()]);
+    // The daemons look after this machine whether or not this node ever joins.
+    const [started] = await Promise.all([
+      starter.start(aborter.signal),
+      openEvents(),
+      daemons.start(),
+    ]);
     node = started;
     health = startHealth({
       node: started,
@@ -161,7 +151,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       metrics,
       dataFolder: folder.path,
       contentUp: () => config.role === 'witness' || (replication?.provider() ?? null) !== null,
-      daemons: () => facade.daemons(),
+      daemons: daemons.views,
       event: (type, data) => events.append(type, data),
       onFailure,
     });
@@ -172,6 +162,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       incarnation: started.mesh.incarnation,
       statusUrl: () => statusUrl,
       replication: () => replication?.summary() ?? null,
+      daemons: daemons.views,
       holdsContent: () => (replication?.provider() ?? null) !== null,
     });
     replication = startContent(started);
@@ -197,7 +188,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     await replication
       ?.stop()
       .catch((error: unknown) => onFailure('content did not stop cleanly', error));
-    await starter.stop();
+    await Promise.all([starter.stop(), daemons.stop({ leave: fatal || startFailed })]);
     await eventStore?.close();
     metrics.stop();
     folder.release();
@@ -247,6 +238,9 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     role: config.role,
     start: () => {
       starting = startAll();
+      starting.catch(() => {
+        startFailed = !aborter.signal.aborted;
+      });
       return starting;
     },
     stop: (reason) => {
@@ -282,7 +276,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     },
     events: (after, limit) => events.after(after, limit),
     onEvent: (listener) => events.onEvent(listener),
-    daemons: () => daemonTypes.map(offView),
+    daemons,
     metrics: () => metrics.registry.metrics(),
     recovery: createRecovery({
       node: running,

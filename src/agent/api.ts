@@ -4,9 +4,9 @@
  */
 import type { CidText, LogIndex, Ms, PeerId } from '../base/brand.ts';
 import type { AddEntry, AddedItem, PinStatus } from '../content/api.ts';
-import type { DaemonView } from '../daemons/api.ts';
 import type { Command, CommandResult } from '../wire/command.ts';
 import type { Role } from '../wire/member.ts';
+import type { Daemons } from './daemons/daemons.ts';
 import type { Mode } from './mode.ts';
 import type { Recovery } from './recovery/api.ts';
 
@@ -124,8 +124,8 @@ export interface Agent {
   events(after: number, limit: number): AgentEvent[];
   onEvent(listener: (event: AgentEvent) => void): () => void;
   tasks(): Task[];
-  /** Every kind of daemon on this node, from memory; those that are off too. */
-  daemons(): DaemonView[];
+  /** The daemons on this machine; its views come from memory. */
+  readonly daemons: Pick<Daemons, 'views' | 'one'>;
   /** Prometheus text. */
   metrics(): Promise<string>;
   readonly recovery: Recovery;

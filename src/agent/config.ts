@@ -125,6 +125,15 @@ function freeze<T>(value: T): T {
   return value;
 }
 
+/** `--start-daemon`: the named ones are managed, whatever else the file says about them. */
+function withManaged(daemons: unknown, named: unknown): Record<string, unknown> {
+  const section = { ...(daemons as Record<string, unknown> | null) };
+  const types = typedValue('list', named === true ? 'ipfs' : named) as readonly string[];
+  for (const type of types)
+    section[type] = { ...(section[type] as Record<string, unknown> | null), mode: 'managed' };
+  return section;
+}
+
 /** The configuration of an agent; throws `bad-request` whose text lists every mistake. */
 export function loadConfig(sources: ConfigSources): Config {
   const mistakes: string[] = [];
@@ -143,6 +152,10 @@ export function loadConfig(sources: ConfigSources): Config {
   }
   for (const [field, value] of Object.entries(sources.flags)) {
     if (value === undefined) continue;
+    if (field === 'startDaemon') {
+      merged.daemons = withManaged(merged.daemons, value);
+      continue;
+    }
     const kind = fields[field];
     merged[field] = kind === undefined ? value : typedValue(kind, value);
     origin.set(field, 'on the command line');

@@ -5,6 +5,7 @@
  */
 import type { LogIndex, Ms } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
+import type { DaemonView } from '../daemons/api.ts';
 import type { LeaderAnswer, Readiness, StatusPage } from './api.ts';
 import type { HealthWatch } from './health/api.ts';
 import { type Mode, modeOf } from './mode.ts';
@@ -31,6 +32,7 @@ export interface NodeViewDeps {
   readonly health: HealthWatch;
   readonly replication: () => ReplicationSummary | null;
   readonly holdsContent: () => boolean;
+  readonly daemons: () => readonly DaemonView[];
 }
 
 export interface NodeView {
@@ -89,6 +91,7 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       addresses: node.mesh.addresses(),
       statusUrl: deps.statusUrl(),
       holdsContent: deps.holdsContent(),
+      daemons: deps.daemons(),
       replication: deps.replication(),
       index,
     };

@@ -5,6 +5,8 @@
  */
 import type { Ms, PeerId } from '../base/brand.ts';
 import type { Status } from '../consensus/api.ts';
+import type { DaemonView } from '../daemons/api.ts';
+import { gradeOf } from '../health/grade.ts';
 import { type Certificate, roles } from '../wire/member.ts';
 import type { StatusPage } from './api.ts';
 import type { MemberFile } from './data-folder.ts';
@@ -42,6 +44,7 @@ export interface StatusInput {
   readonly holdsContent: boolean;
   readonly replication: ReplicationSummary | null;
   readonly index: Readonly<Record<string, number>>;
+  readonly daemons: readonly DaemonView[];
 }
 
 /** One row of `members`. */
@@ -109,6 +112,19 @@ function electionPart(input: StatusInput): Record<string, unknown> {
   };
 }
 
+/** One entry of `daemons`. */
+const daemonRow = (view: DaemonView, score: number | null): Record<string, unknown> => ({
+  mode: view.mode,
+  desired: view.desired,
+  state: view.state,
+  health: score === null ? 'unknown' : gradeOf(score),
+  score,
+  pid: view.pid,
+  ports: view.ports,
+  restarts: view.restarts,
+  cooldownMsRemaining: view.cooldownMsRemaining,
+});
+
 export function statusPage(input: StatusInput): StatusPage {
   const { consensus, certificate, member, directory } = input;
   const members = [...directory.configuration().members].sort(
@@ -129,6 +145,7 @@ export function statusPage(input: StatusInput): StatusPage {
     canLead: consensus.cannotLeadReason === null,
     cannotLeadReason: consensus.cannotLeadReason,
   };
+  const scores = new Map(own.record?.daemons.map(({ type, score }) => [type, score]));
   return {
     cluster: {
       id: member.clusterId,
@@ -153,7 +170,9 @@ export function statusPage(input: StatusInput): StatusPage {
     content: { engine: 'embedded' },
     replication: input.replication,
     index: input.index,
-    daemons: {},
+    daemons: Object.fromEntries(
+      input.daemons.map((one) => [one.type, daemonRow(one, scores.get(one.type) ?? null)]),
+    ),
     health: {
       state: own.health,
       score: own.score,

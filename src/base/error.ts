@@ -24,6 +24,9 @@ export type ErrorCode =
   | 'unavailable' // content or a peer can't be reached now
   | 'too-large'
   | 'not-built' // the feature is not there yet; the text says so
+  | 'daemon-external' // the daemon is only watched; whoever runs it starts and stops it
+  | 'daemon-off' // the daemon is switched off in the configuration
+  | 'cooling-down' // the daemon was healed a moment ago; wait or force
   | 'stopped' // the agent is stopping
   | 'internal';
 

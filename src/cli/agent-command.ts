@@ -132,6 +132,10 @@ export function addAgentCommand(program: Command, io: Io, exit: Run): void {
       '--start-cluster',
       'join the mesh of --peers; in an empty folder without --peers make a new cluster',
     )
+    .option(
+      '--start-daemon [types]',
+      'runs daemons of this machine: ipfs (the default), or several with commas',
+    )
     .option('--parent-pipe', 'stop when standard input closes (for programs that start agents)')
     .action(async (options: Record<string, unknown>) => {
       const code = await runAgent(options, io).catch((thrown) => tellError(thrown, io, false));

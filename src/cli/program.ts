@@ -9,6 +9,7 @@ import { addBackupCommands } from './backup-commands.ts';
 import type { Client } from './client.ts';
 import { type ConnectionOptions, clientOf, tellError, withConnection } from './connection.ts';
 import { addContentCommands } from './content-commands.ts';
+import { addDaemonCommands } from './daemon-commands.ts';
 import { addDemoCommand } from './demo-command.ts';
 import { exitCodes } from './exit-code.ts';
 import { addHealthCommand } from './health-command.ts';
@@ -82,6 +83,7 @@ function createProgram(io: Io, exit: Run): Command {
   addContentCommands(program, act);
   addPinCommands(program, act);
   addIndexCommands(program, act);
+  addDaemonCommands(program, act);
   for (const leaf of leavesOf(program)) withConnection(leaf);
   addBackupCommands(program, io, exit);
   addRecoveryCommands(program, io, exit);

@@ -1,13 +1,14 @@
 /**
  * The face of `daemons`: what an adapter for one kind of daemon has to know (`DaemonAdapter`), and
- * what the rest of the agent sees of a daemon (`DaemonView`). The runner owns processes,
+ * what the rest of the agent sees of a daemon (`Daemon`). The runner owns processes,
  * ports, logs, limits, pid files and the order of everything; an adapter only says how its daemon
  * is prepared, asked and ended, and never starts or signals a process itself.
  */
 import type { Ms } from '../base/brand.ts';
-import type { Cause, DaemonState, Desired } from '../supervise/api.ts';
+import type { Ask, Cause, DaemonState, Desired } from '../supervise/api.ts';
 import type { DaemonClient } from './daemon-client.ts';
 import type { DaemonOptions } from './options.ts';
+import type { OutputLog } from './output-log.ts';
 
 export const daemonTypes = [
   'ipfs',
@@ -91,9 +92,12 @@ export interface DaemonAdapter {
    */
   prepare(place: Place, signal: AbortSignal): Promise<Launch>;
   /** Where a managed daemon answers; reads tokens that the daemon itself writes. */
-  endpoint(place: Place): Promise<Endpoint>;
-  /** Throws when it can't be had; the runner owns the deadline behind `signal`. */
-  check(client: DaemonClient, signal: AbortSignal): Promise<Finding>;
+  endpoint(place: Place): Endpoint;
+  /**
+   * Throws when it can't be had; the runner owns the deadline behind `signal`. An open port is no
+   * answer yet: with a `place` it makes sure that its own daemon answers there; null: external.
+   */
+  check(client: DaemonClient, signal: AbortSignal, place: Place | null): Promise<Finding>;
   /** Its own graceful way to end; null: SIGTERM is the graceful way. */
   readonly shutdown: ((client: DaemonClient, signal: AbortSignal) => Promise<void>) | null;
   /** The cause behind an exit; null: nothing known beyond code and signal. */
@@ -138,4 +142,41 @@ export interface DaemonView {
   readonly unenforced: readonly string[];
   /** What to know about its ports: who holds the usual one, which one was taken instead. */
   readonly notes: readonly string[];
+}
+
+/** What is on this machine right now, looked up when asked. */
+export interface ProcessLook {
+  /** Processes with such a command line, whoever's they are. */
+  readonly pids: readonly number[];
+  /** This node's own daemon is there. */
+  readonly running: boolean;
+  /** An API socket lies there, stale or not. */
+  readonly socketExists: boolean;
+}
+
+export interface Daemon {
+  readonly type: DaemonType;
+  /** Adopts what an earlier agent left, or starts what is wanted; does not wait for readiness. */
+  start(): Promise<void>;
+  /**
+   * Ends exactly the process that is ours; what a person wants is kept for the next start.
+   * `leave`: only looks away, and the next agent takes the process over.
+   */
+  stop(options: { readonly leave: boolean }): Promise<void>;
+  view(): DaemonView;
+  /** Looks once more, within `timeoutMs`, and answers with the view after it. */
+  check(timeoutMs: Ms): Promise<DaemonView>;
+  look(): Promise<ProcessLook>;
+  /**
+   * A person's wish; resolves once it has come about, has failed, or `timeoutMs` is over. Throws
+   * `daemon-external`, `daemon-off` or `cooling-down`.
+   */
+  ask(what: Ask, options: { readonly force: boolean; readonly timeoutMs: Ms }): Promise<DaemonView>;
+  setAutoHeal(on: boolean): DaemonView;
+  /** Paused or draining: nothing is healed. `null`: over. */
+  suspend(reason: string | null): void;
+  /** Its output; `null` where there is none to read. */
+  readonly output: OutputLog | null;
+  /** Where it answers now; null while it has no ports. */
+  endpoint(): Endpoint | null;
 }

@@ -46,6 +46,8 @@ const daemonSchema = z.strictObject({
   limits: limitsSchema.optional(),
   /** kubo: how much its repo may hold. */
   storageMax: bytes.optional(),
+  /** kubo: `local` finds and serves nobody beyond this machine. @default public */
+  network: z.enum(['public', 'local']).optional(),
   /** Whether it is restarted when it fails. @default true; `daemon heal` changes it */
   autoHeal: z.boolean().optional(),
   /** Settings of the daemon itself, by its own names, which go over ours. */
@@ -81,7 +83,15 @@ export function daemonMistakes(type: string, options: DaemonOptions): string[] {
   if (tls !== undefined && url !== undefined && !url.startsWith('https:'))
     mistakes.push(`${at}.tls: the url ${url} is not https`);
   if (mode === 'external')
-    for (const name of ['binary', 'folder', 'limits', 'storageMax', 'settings', 'ports'] as const)
+    for (const name of [
+      'binary',
+      'folder',
+      'limits',
+      'storageMax',
+      'network',
+      'settings',
+      'ports',
+    ] as const)
       if (options[name] !== undefined)
         mistakes.push(`${at}.${name}: we only watch an external daemon and change nothing of it`);
   return mistakes;

@@ -3,7 +3,6 @@
  * a typing mistake; those under /api/ in the form that their existing callers read.
  */
 import { z } from 'zod';
-import { AgentError } from '../base/error.ts';
 import { type Route, route, type Verb } from './route.ts';
 
 const detail = z.object({ detail: z.string() });
@@ -23,19 +22,6 @@ const apiRoute = (method: Verb, url: string, summary: string): Route =>
 
 export function createNotBuiltRoutes(): Route[] {
   return [
-    route({
-      method: 'GET',
-      url: '/v1/daemons',
-      summary: 'The daemons of this node (not built yet)',
-      access: 'read',
-      answers: { 501: { description: 'Not built yet' } },
-      handle: () => {
-        throw new AgentError(
-          'not-built',
-          '/v1/daemons is not built yet: the agent runs no daemons',
-        );
-      },
-    }),
     apiRoute('POST', '/api/v0/ipfs/daemon/status', 'Status of the daemons by type'),
     apiRoute('GET', '/api/dashboard/{*path}', 'Reads of the dashboard'),
     apiRoute('POST', '/api/dashboard/{*path}', 'Actions of the dashboard'),

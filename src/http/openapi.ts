@@ -92,7 +92,7 @@ export function openApiOf(routes: readonly Route[], version: string): Json {
       summary: route.summary,
       parameters: parametersOf(route),
       responses: answersOf(route),
-      security: route.access === 'write' ? [{ token: [] }] : [],
+      security: route.access !== 'read' ? [{ token: [] }] : [],
     };
     const requestBody = bodyOf(route);
     if (requestBody) operation.requestBody = requestBody;

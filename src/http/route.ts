@@ -20,8 +20,11 @@ interface RouteBase {
   /** In the notation of OpenAPI: `/v1/pins/{cid}`; a last `{*path}` takes the rest. */
   readonly url: string;
   readonly summary: string;
-  /** Writes need the token and are refused by a leecher; reads are free on loopback. */
-  readonly access: 'read' | 'write';
+  /**
+   * Writes need the token and are refused by a leecher; reads are free on loopback. A local write
+   * concerns this machine only: it needs the token, and a leecher takes it too.
+   */
+  readonly access: 'read' | 'write' | 'local-write';
   /** Content types of a body that the handler reads as a stream. */
   readonly streams?: readonly string[];
   /** Request headers worth telling: name to what it does. */

@@ -10,6 +10,7 @@ import type { Agent } from '../agent/api.ts';
 import { AgentError } from '../base/error.ts';
 import { createAccess } from './access.ts';
 import { createContentRoutes } from './content-routes.ts';
+import { createDaemonRoutes } from './daemon-routes.ts';
 import { createEventRoutes } from './event-routes.ts';
 import { createHttpMetrics } from './http-metrics.ts';
 import { createIndexRoutes } from './index-routes.ts';
@@ -69,6 +70,7 @@ function routesOf(agent: Agent, metrics: ReturnType<typeof createHttpMetrics>, v
     ...createIndexRoutes(agent),
     ...createEventRoutes(agent),
     ...createRecoveryRoutes(agent),
+    ...createDaemonRoutes(agent),
     ...createNotBuiltRoutes(),
   ];
   let document: unknown = null;
@@ -135,7 +137,7 @@ export function createStatusPort(agent: Agent, options: StatusPortOptions): Stat
     return sendProblem(reply, problemOf(new AgentError('not-found', detail)));
   });
   for (const each of routes) {
-    const write = each.access === 'write';
+    const write = each.access !== 'read';
     const observe = metrics.observer(`${each.method} ${each.url}`);
     app.route({
       method: each.method === 'GET' ? ['GET', 'HEAD'] : each.method,
@@ -143,7 +145,7 @@ export function createStatusPort(agent: Agent, options: StatusPortOptions): Stat
       schema: schemaOf(each),
       onRequest: (request, _reply, done) => {
         access.check(request, write);
-        if (write && agent.role === 'leecher') refuseByRole(agent);
+        if (each.access === 'write' && agent.role === 'leecher') refuseByRole(agent);
         done();
       },
       onResponse: (_request, reply, done) => {

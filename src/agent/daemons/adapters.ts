@@ -3,9 +3,9 @@
  * knows (`AdapterDeps`); a kind without one refuses to be configured instead of pretending.
  */
 import { AgentError } from '../../base/error.ts';
-import { type DaemonAdapter, type DaemonType, daemonTypes } from '../../daemons/api.ts';
+import type { DaemonAdapter, DaemonType } from '../../daemons/api.ts';
+import { createKubo } from '../../daemons/kubo/kubo.ts';
 import type { Role } from '../../wire/member.ts';
-import type { Config } from '../config.ts';
 
 /** What adapters may know of the node; whoever needs more of the agent adds it here. */
 export interface AdapterDeps {
@@ -15,19 +15,20 @@ export interface AdapterDeps {
 type AdapterFactory = (deps: AdapterDeps) => DaemonAdapter;
 
 const factories: Readonly<Record<DaemonType, AdapterFactory | null>> = {
-  ipfs: null,
+  ipfs: createKubo,
   ipfs_cluster_service: null,
   ipfs_cluster_follow: null,
   lotus: null,
 };
 
-/** The adapters of all configured daemons; throws `not-built` where there is none. */
-export function adaptersFor(config: Config, deps: AdapterDeps): DaemonAdapter[] {
-  const configured = daemonTypes.filter((type) => (config.daemons[type]?.mode ?? 'off') !== 'off');
-  return configured.map((type) => {
-    const make = factories[type];
-    if (make === null)
-      throw new AgentError('not-built', `daemons.${type}: this agent can't look after it yet`);
-    return make(deps);
-  });
+/** The adapter of a kind; null where there is none and none is configured. */
+export function adapterFor(
+  type: DaemonType,
+  mode: 'managed' | 'external' | 'off',
+  deps: AdapterDeps,
+): DaemonAdapter | null {
+  const make = factories[type];
+  if (make === null && mode !== 'off')
+    throw new AgentError('not-built', `daemons.${type}: this agent can't look after it yet`);
+  return make?.(deps) ?? null;
 }

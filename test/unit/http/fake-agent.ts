@@ -237,7 +237,12 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
       };
     },
     tasks: () => [],
-    daemons: () => [],
+    daemons: {
+      views: () => [],
+      one: (type) => {
+        throw new AgentError('not-found', `no daemon ${type}`);
+      },
+    },
     setStatusUrl: () => undefined,
     freshness: () => ({ appliedIndex: applied, staleMs: 12.5 }),
     recovery: {

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { createDaemonJudge, isRequired } from '../../../../src/agent/health/daemon-health.ts';
 import { type DaemonType, type DaemonView, daemonTypes } from '../../../../src/daemons/api.ts';
-import { offView } from '../../../../src/daemons/off-view.ts';
+import { offView } from '../../../../src/daemons/off-daemon.ts';
 import { daemonComponent } from '../../../../src/health/daemon-score.ts';
 
 const running = (type: DaemonType, more: Partial<DaemonView> = {}): DaemonView => ({
