@@ -1,15 +1,12 @@
 // What an agent costs while nothing happens: memory and processor time of five agents as the demo
 // starts them, some seconds after the last of them has joined. The leader beats for four others, a
 // voter answers and beats back, a learner only listens.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { createFlock } from '../src/cli/demo-flock.ts';
-import { preparePlace } from '../src/cli/demo-place.ts';
-import { actingLeader, allThere, settleVoters, until, votersOf } from '../src/cli/demo-watch.ts';
+import { actingLeader, until, votersOf } from '../src/cli/demo-watch.ts';
+import { startFive } from './cluster.mjs';
+import { rounded, row } from './figures.mjs';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 /**
  * Long enough for the reader threads to end. What runs at each heartbeat is compiled over some
  * minutes, so a longer wait (IDLE_SETTLE_MS) shows less processor time.
@@ -19,8 +16,6 @@ const settleMsUsual = 60_000;
 const ticksPerSecond = 100;
 
 export const secondsUsual = 30;
-
-const rounded = (value) => Math.round(value * 100) / 100;
 
 /** A figure in kB of one of the files that the kernel keeps about a process, in MB. */
 function megabytes(pid, file, field) {
@@ -52,7 +47,7 @@ const sampleOf = (pid) => ({
 });
 
 function costBetween(pid, from, to) {
-  const share = (seconds) => rounded((100_000 * seconds) / (to.atMs - from.atMs));
+  const share = (seconds) => rounded((100_000 * seconds) / (to.atMs - from.atMs), 2);
   const threads = [...to.threads]
     .map(([name, seconds]) => [name, share(seconds - (from.threads.get(name) ?? 0))])
     .filter(([, percent]) => percent > 0);
@@ -61,36 +56,17 @@ function costBetween(pid, from, to) {
     peakMB: megabytes(pid, 'status', 'VmHWM'),
     pssMB: megabytes(pid, 'smaps_rollup', 'Pss'),
     percent: share(to.seconds - from.seconds),
-    startSeconds: rounded(from.seconds),
+    startSeconds: rounded(from.seconds, 2),
     threads: Object.fromEntries(threads),
   };
 }
 
-async function startFive(say) {
-  const place = await preparePlace({ keep: null, bytes: 0, usualPorts: false });
-  const program = process.env.BELLWETHER_PROGRAM ?? join(root, 'dist/bellwether.mjs');
-  if (!existsSync(program)) throw new Error(`${program} is not built: npm run build`);
-  const onLost = (name, how) => say(`${name} ended: ${how}`);
-  const flock = createFlock({ ...place, program, onLost });
-  for (const { name } of place.plans) flock.start(name);
-  const end = async () => {
-    await flock.stop();
-    place.leave();
-  };
-  return { flock, end };
-}
-
 async function settled(flock, settleMs) {
-  const first = await until('a leader', 60_000, () => actingLeader(flock));
-  await until('all five members', 60_000, () => allThere(flock, flock.node(first.name)));
-  await settleVoters(flock, flock.node(first.name));
   await wait(settleMs);
   const leader = await until('a leader', 10_000, () => actingLeader(flock));
   const voters = await votersOf(flock.node(leader.name));
   return { leader: leader.name, voters: voters ?? [] };
 }
-
-const row = (what, unit, ours) => ({ what, unit, ours, peer: null, peerName: null, ratio: null });
 
 export async function run({ seconds, say }) {
   const settleMs = Number(process.env.IDLE_SETTLE_MS ?? settleMsUsual);
@@ -106,9 +82,14 @@ export async function run({ seconds, say }) {
       return { name: node.name, duty, ...costBetween(node.pid(), before[i], sampleOf(node.pid())) };
     });
     const rows = agents.flatMap(({ name, duty, rssMB, pssMB, percent }) => [
-      row(`memory of ${name} (${duty}), RSS`, 'MB', rssMB),
-      row(`memory of ${name} (${duty}), PSS`, 'MB', pssMB),
-      row(`processor of ${name} (${duty})`, '% of a core', percent),
+      row({ what: `memory of ${name} (${duty}), RSS`, unit: 'MB', ours: rssMB, digits: 2 }),
+      row({ what: `memory of ${name} (${duty}), PSS`, unit: 'MB', ours: pssMB, digits: 2 }),
+      row({
+        what: `processor of ${name} (${duty})`,
+        unit: '% of a core',
+        ours: percent,
+        digits: 2,
+      }),
     ]);
     const lines = agents.map(
       ({ name, startSeconds, peakMB, threads }) =>

@@ -1,14 +1,18 @@
-// npm run bench -- NAME [--rounds N] [--json]: runs one comparison on this machine. The last line on
-// standard output is one JSON object with --json: {name, machine, rows:[{what, unit, ours, peer,
-// peerName, ratio}], ...}; without it a table.
-import { readFileSync } from 'node:fs';
+// npm run bench -- NAME [--rounds N] [--json] [--keep]: runs one comparison on this machine. The
+// last line on standard output is one JSON object with --json: {name, machine, rows:[{what, unit,
+// ours, peer, peerName, ratio}], ...}; without it a table. --keep writes bench/results/NAME.md.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, platform, release, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const benches = {
   writes: () => import('./writes.mjs'),
   failover: () => import('./failover.mjs'),
   idle: () => import('./idle.mjs'),
+  replication: () => import('./replication.mjs'),
+  'hand-over': () => import('./hand-over.mjs'),
 };
 
 function machine() {
@@ -25,7 +29,7 @@ function machine() {
 function tableOf(rows) {
   const text = (value) => (value === null ? '-' : String(value));
   const lines = [
-    '| what | unit | ours | peer | ratio |',
+    '| what | unit | ours | peer | ours / peer |',
     '|---|---|---|---|---|',
     ...rows.map(({ what, unit, ours, peer, peerName, ratio }) => {
       const named = peer === null ? '-' : `${peer} (${peerName})`;
@@ -35,12 +39,25 @@ function tableOf(rows) {
   return lines.join('\n');
 }
 
+/** The table of the last full run, for people who read the repository. */
+function keep(table, { cpu, memoryGB, system, node, loadBefore }) {
+  const folder = join(dirname(fileURLToPath(import.meta.url)), 'results');
+  mkdirSync(folder, { recursive: true });
+  const where = `${cpu}, ${memoryGB} GB, ${system}, Node ${node}`;
+  const how = `\`npm run bench -- ${process.argv.slice(2).join(' ')}\``;
+  const text =
+    `# ${name}\n\n${how} on ${where}; load before it ${loadBefore.join(' ')}.\n` +
+    `Everything runs on this one machine, alternating in one run.\n\n${table}\n`;
+  writeFileSync(join(folder, `${name}.md`), text);
+}
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string' },
     json: { type: 'boolean', default: false },
+    keep: { type: 'boolean', default: false },
   },
 });
 const [name = ''] = positionals;
@@ -50,10 +67,14 @@ const { run, secondsUsual = 5 } = (await bench?.()) ?? {};
 const seconds = Number(values.seconds ?? secondsUsual);
 if (!run || !Number.isInteger(rounds) || rounds < 1 || !(seconds > 0)) {
   const names = Object.keys(benches).join(', ');
-  console.error(`usage: npm run bench -- NAME [--rounds N] [--seconds S] [--json]; NAME: ${names}`);
+  console.error(
+    `usage: npm run bench -- NAME [--rounds N] [--seconds S] [--json] [--keep]; NAME: ${names}`,
+  );
   process.exit(2);
 }
 const before = machine();
 const result = await run({ rounds, seconds, say: (text) => console.error(text) });
+const table = `${tableOf(result.rows)}\n\n${result.profileText}`;
+if (values.keep) keep(table, before);
 if (values.json) console.log(JSON.stringify({ name, machine: before, ...result }));
-else console.log(`${tableOf(result.rows)}\n\n${result.profileText}`);
+else console.log(table);

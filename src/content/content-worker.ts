@@ -3,6 +3,7 @@
  * streams and gathers pin changes into few messages. An error that nobody caught ends the thread;
  * the main thread reports that and starts a new one.
  */
+import { setPriority } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { present } from '../base/assert.ts';
 import { AgentError } from '../base/error.ts';
@@ -21,6 +22,11 @@ import {
 const port = present(parentPort, 'the port to the main thread');
 const pinEventMs = 20;
 const progressMsMin = 100;
+/** A little nicer than the thread that beats: with all cores busy, hashing waits and not it. */
+const niceness = 5;
+
+// Only on Linux does this mean the calling thread and not the whole process.
+if (process.platform === 'linux') setPriority(niceness);
 
 const post = (message: FromWorker): void => port.postMessage(message);
 

@@ -3,12 +3,13 @@
  * thread; here are only calls, byte windows and the watch over the thread: when it dies, everything
  * pending is rejected, the death is reported, and a new thread starts, ever more slowly.
  */
-import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
+import { MessageChannel, type Transferable, type Worker } from 'node:worker_threads';
 import { present } from '../base/assert.ts';
 import type { CidText, Ms } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
 import type { AddEntry, AddedItem, ContentEngine, PinStatus, Provider } from './api.ts';
 import { cidText, parseCid } from './cid-text.ts';
+import { spawnContentWorker } from './content-thread.ts';
 import {
   createChunker,
   createPartReader,
@@ -44,21 +45,6 @@ export interface EngineDeps {
 interface Pending {
   resolve(value: unknown): void;
   reject(reason: unknown): void;
-}
-
-function workerUrl(): URL {
-  const fromSource = import.meta.url.endsWith('.ts');
-  return new URL(fromSource ? './content-worker.ts' : './content-worker.mjs', import.meta.url);
-}
-
-export function spawnContentWorker(options: EmbeddedOptions): Worker {
-  return new Worker(workerUrl(), {
-    workerData: options,
-    name: 'content',
-    execArgv: [],
-    // A small nursery: blocks are large and outside the heap, and it saves 35 MB when idle.
-    resourceLimits: { maxYoungGenerationSizeMb: 4 },
-  });
 }
 
 /** Sends the entries one after the other; a file's bytes are read to the end before the next. */

@@ -1,17 +1,15 @@
 /**
  * Engines in folders of their own for the tests of this room, all ended and removed afterwards.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import type { ContentEngine, PinStatus } from '../../../src/content/api.ts';
 import { type ContentService, openContentService } from '../../../src/content/content-service.ts';
-import {
-  createEmbeddedEngine,
-  type EngineEvent,
-  spawnContentWorker,
-} from '../../../src/content/embedded-engine.ts';
+import { spawnContentWorker } from '../../../src/content/content-thread.ts';
+import { createEmbeddedEngine, type EngineEvent } from '../../../src/content/embedded-engine.ts';
 import type { EmbeddedOptions } from '../../../src/content/worker-protocol.ts';
 
 export interface Open {
