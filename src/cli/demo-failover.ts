@@ -101,7 +101,8 @@ async function judgeLeecher(
   };
 }
 
-async function perform(
+/** The script on a flock that has a leader, whoever runs its agents. */
+export async function performFailover(
   stage: Stage,
   parts: Awaited<ReturnType<typeof partsOf>>,
   say: (text: string) => void,
@@ -149,10 +150,10 @@ async function perform(
   }
 }
 
-type Told = Awaited<ReturnType<typeof perform>>;
+type Told = Awaited<ReturnType<typeof performFailover>>;
 
 /** What the script claims; all of it has to hold. */
-function holds(told: Told): boolean {
+export function failoverHolds(told: Told): boolean {
   const { leaderBefore, leaderAfter, workerLed, takeover, writes, leecher } = told;
   return (
     leaderBefore.role === 'master' &&
@@ -177,8 +178,8 @@ export async function runFailoverScript(options: DemoOptions, io: Io): Promise<n
   const bytes = parts.reduce((sum, { tree }) => sum + tree.bytes, 0);
   const say = (text: string): void => io.err(`${text}\n`);
   const place = { keep: options.keep, bytes, usualPorts: false, say };
-  const told = await onStage(place, io, (stage) => perform(stage, parts, say));
-  const ok = holds(told);
+  const told = await onStage(place, io, (stage) => performFailover(stage, parts, say));
+  const ok = failoverHolds(told);
   const all = { ok, ...told };
   io.out(options.json ? `${JSON.stringify(all)}\n` : `${JSON.stringify(all, null, 2)}\n`);
   return ok ? exitCodes.ok : exitCodes.failure;
