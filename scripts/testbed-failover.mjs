@@ -75,7 +75,13 @@ const leader = await until('a leader', 30_000, () => actingLeader(flock));
 await settleVoters(flock, flock.node(leader.name));
 const parts = await partsOf(join(root, 'docs'));
 const say = (text) => void process.stderr.write(`${text}\n`);
-const stage = { flock, folder: root, electionMs: 0, leader, untilInterrupted: () => new Promise(() => {}) };
+const stage = {
+  flock,
+  folder: root,
+  electionMs: 0,
+  leader,
+  untilInterrupted: () => new Promise(() => {}),
+};
 const told = await performFailover(stage, parts, say);
 const ok = failoverHolds(told);
 process.stdout.write(`${JSON.stringify({ ok, ...told })}\n`);

@@ -3,6 +3,7 @@
  * the end of the parent that watches over it. The port answers before the agent has joined and
  * until it has stopped, so that the probes can tell about both.
  */
+import { networkInterfaces } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import { loadConfig } from '../agent/config.ts';
@@ -12,6 +13,7 @@ import { tellError } from './connection.ts';
 import { exitCodes } from './exit-code.ts';
 import type { Io } from './io.ts';
 import type { Run } from './program.ts';
+import { statusUrlOf } from './status-url.ts';
 
 /** A stop that hangs must not keep a service manager waiting for ever. */
 const stopMsMax = 15_000;
@@ -83,8 +85,7 @@ async function runAgent(options: Readonly<Record<string, unknown>>, io: Io): Pro
     },
   });
   const { port: number } = await port.listen();
-  const host = config.httpHost.includes(':') ? `[${config.httpHost}]` : config.httpHost;
-  const url = `http://${host}:${number}`;
+  const url = statusUrlOf(config.httpHost, number, networkInterfaces());
   agent.setStatusUrl(url);
   io.err(`${config.nodeId} (${config.role}) answers on ${url}\n`);
   const started = agent.start().then(
