@@ -16,6 +16,10 @@ const notable = new Set([
   'started',
   'stopping',
   'daemon-alert',
+  'resigned',
+  'leader-degraded',
+  'standing',
+  'member-removed',
 ]);
 
 export function createAgentLog(config: Config, events: EventLog): Logger {

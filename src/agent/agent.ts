@@ -4,7 +4,7 @@
  * `stop` hands the lead over if this node has it and takes all of it down in reverse. A broken
  * invariant ends the agent: nothing leaves this node any more, and another one leads.
  */
-import type { Ms, PeerId } from '../base/brand.ts';
+import type { Ms } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
 import { type EventStore, openEventStore } from '../store/event-store.ts';
 import type { Command } from '../wire/command.ts';
@@ -21,6 +21,8 @@ import { startHealth } from './health/start-health.ts';
 import { createMetrics } from './metrics.ts';
 import { createNodeStarter, type Node } from './node.ts';
 import { createNodeView, type NodeView } from './node-view.ts';
+import { createMaintenance, type Maintenance } from './operations/maintenance.ts';
+import type { StandingView } from './operations/standing.ts';
 import { createRecovery, type EpochOrder } from './recovery/recovery.ts';
 import type { Replication } from './replication/api.ts';
 import { createReplication } from './replication/replication.ts';
@@ -28,7 +30,6 @@ import { sayWhere } from './say-where.ts';
 import { createSystemClock } from './system-clock.ts';
 import { version } from './version.ts';
 
-const transferTimeoutMs: Ms = 2000;
 const handOverTimeoutMs: Ms = 1500;
 const ownProposalTimeoutMs: Ms = 10_000;
 const sayAgainMs: Ms = 60_000;
@@ -45,6 +46,8 @@ export interface AgentOptions {
   readonly onFatal?: (error: Error) => void;
   /** A new epoch was forced: stop the agent, carry it out, and start the agent again. */
   readonly onNewEpoch?: (order: EpochOrder) => void;
+  /** Told once this node has left its cluster; the process should end. */
+  readonly onLeft?: () => void;
 }
 
 function endProcess(error: Error): void {
@@ -69,6 +72,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   let eventStore: EventStore | null = null;
   let replication: Replication | null = null;
   let health: HealthWatch | null = null;
+  let maintenance: Maintenance | null = null;
   let contentStarting: Promise<void> = Promise.resolve();
   let fatal = false;
   let startFailed = false;
@@ -121,7 +125,10 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     statusUrl: () => statusUrl,
     event: (type, data) => events.append(type, data),
     onFact: createFactSink({ clock, metrics, events, propose: proposeAside }),
-    onApplied: () => replication?.onApplied(),
+    onApplied: () => {
+      replication?.onApplied();
+      maintenance?.standing.poke();
+    },
     onFailure,
     onFatal,
   });
@@ -156,16 +163,24 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       onFailure,
     });
     view = createNodeView(started, {
-      clock,
-      startedAtMs,
-      health,
-      incarnation: started.mesh.incarnation,
+      ...{ clock, startedAtMs, health, incarnation: started.mesh.incarnation },
       statusUrl: () => statusUrl,
       replication: () => replication?.summary() ?? null,
       daemons: daemons.views,
       holdsContent: () => (replication?.provider() ?? null) !== null,
+      standing: () => maintenance?.standing ?? null,
     });
-    replication = startContent(started);
+    maintenance = createMaintenance({
+      ...{ node: started, config, clock, folder, onFailure, need: content },
+      replication: () => replication,
+      leader: () => seen().leader(),
+      event: (type, data) => events.append(type, data),
+      suspend: daemons.suspend,
+      onLeft: () => options.onLeft?.(),
+    });
+    const { standing } = maintenance;
+    replication = startContent(started, standing);
+    standing.start();
     say();
     sayTimer = setInterval(say, sayAgainMs);
     events.append('started', { name: config.nodeId, role: config.role, version });
@@ -185,6 +200,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       ?.stop()
       .catch((error: unknown) => onFailure('the last health record was not said', error));
     await contentStarting;
+    await maintenance?.standing.stop();
     await replication
       ?.stop()
       .catch((error: unknown) => onFailure('content did not stop cleanly', error));
@@ -194,22 +210,15 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     folder.release();
   }
 
-  const peerNamed = (name: string): PeerId => {
-    const certificate = running().directory.byName(name);
-    if (certificate === null) throw new AgentError('not-found', `no member is called ${name}`);
-    return certificate.peerId;
-  };
-
   /** Content starts beside everything else, so that neither joining nor electing waits for it. */
-  function startContent(started: Node): Replication {
+  function startContent(started: Node, standing: StandingView): Replication {
     const made = createReplication({
-      node: started,
-      config,
-      clock,
-      metrics,
+      ...{ node: started, config, clock, metrics },
       contentDir: folder.contentDir,
       incarnation: started.mesh.incarnation,
       healthOf: (peer) => health?.of(peer).health ?? 'unknown',
+      paused: () => standing.pause() !== null,
+      isDraining: standing.isDraining,
       event: (type, data) => events.append(type, data),
       trace: (text, data) => logger.debug(data, text),
       onProvider: () => say(),
@@ -270,9 +279,10 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       return { value, appliedIndex, staleMs };
     },
     member: (name) => seen().member(name),
-    transfer: async (to) => {
-      await running().runtime.transfer(to === null ? null : peerNamed(to), transferTimeoutMs);
-      return seen().leader();
+    get operations() {
+      running();
+      if (maintenance === null) throw new AgentError('unavailable', 'the agent has not joined');
+      return maintenance.operations;
     },
     events: (after, limit) => events.after(after, limit),
     onEvent: (listener) => events.onEvent(listener),

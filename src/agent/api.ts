@@ -8,11 +8,12 @@ import type { Command, CommandResult } from '../wire/command.ts';
 import type { Role } from '../wire/member.ts';
 import type { Daemons } from './daemons/daemons.ts';
 import type { Mode } from './mode.ts';
+import type { Operations } from './operations/api.ts';
 import type { Recovery } from './recovery/api.ts';
 
 export type Readiness = Mode & {
   readonly ready: boolean;
-  /** Names of unmet conditions: `joined`, `catalog-replayed`, `leader-known`, `quorum`. */
+  /** Unmet: `joined`, `catalog-replayed`, `leader-known`, `quorum`, `member`. */
   readonly unmet: readonly string[];
 };
 
@@ -120,7 +121,8 @@ export interface Agent {
   pins(after: string | null, limit: number): Promise<{ pins: PinReport[]; next: string | null }>;
   /** `{name, peerId, ...}` of one member with resources and ages, or null. */
   member(name: string): Promise<Record<string, unknown> | null>;
-  transfer(to: string | null): Promise<LeaderAnswer>;
+  /** Maintenance: hand-over, drains, pauses, leaving, and why somebody leads. */
+  readonly operations: Operations;
   events(after: number, limit: number): AgentEvent[];
   onEvent(listener: (event: AgentEvent) => void): () => void;
   tasks(): Task[];

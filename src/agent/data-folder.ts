@@ -37,6 +37,8 @@ const nodeFileSchema = z.discriminatedUnion('state', [
     certificate: certificateSchema.nullable(),
     /** This node made the cluster, and its first entry may not be in the log yet. */
     bootstrap: z.boolean(),
+    /** It left its cluster by itself; the folder does not start again. */
+    left: z.boolean().optional(),
   }),
 ]);
 export type NodeFile = z.infer<typeof nodeFileSchema>;

@@ -18,6 +18,8 @@ export interface LeaderView {
 export interface Leadership {
   view(): LeaderView;
   fact(fact: Fact): void;
+  /** A replica said that this node is no member, and no leader was heard since. */
+  denied(): boolean;
   /** A frame came from this peer. */
   heard(from: PeerId): void;
   /** Age of the newest word from a leader; 0 where this node leads; null: never heard. */
@@ -28,12 +30,16 @@ export interface Leadership {
 export function createLeadership(self: PeerId, clock: Clock): Leadership {
   let view: LeaderView = { state: 'learner', term: 0, leader: null, since: null, reason: null };
   let heardMs: Ms | null = null;
+  let denied = false;
   const listeners: ((view: LeaderView) => void)[] = [];
   return {
     view: () => view,
+    denied: () => denied,
     fact: (fact) => {
+      if (fact.type === 'not-a-member') denied = view.leader === null;
       if (fact.type !== 'state-changed') return;
       const { state, term, leader, reason } = fact;
+      if (leader !== null) denied = false;
       const same = leader !== null && leader === view.leader && term === view.term;
       if (view.leader === self && leader !== self) heardMs = clock.now().monoMs;
       const since = same ? view.since : new Date(clock.wallMs()).toISOString();

@@ -10,6 +10,7 @@ import type { LeaderAnswer, Readiness, StatusPage } from './api.ts';
 import type { HealthWatch } from './health/api.ts';
 import { type Mode, modeOf } from './mode.ts';
 import type { Node } from './node.ts';
+import type { StandingView } from './operations/standing.ts';
 import {
   leaderRow,
   memberRow,
@@ -33,6 +34,7 @@ export interface NodeViewDeps {
   readonly replication: () => ReplicationSummary | null;
   readonly holdsContent: () => boolean;
   readonly daemons: () => readonly DaemonView[];
+  readonly standing: () => StandingView | null;
 }
 
 export interface NodeView {
@@ -77,7 +79,10 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
 
   async function input(): Promise<StatusInput> {
     const index = await indexCounts();
+    const records = await deps.standing()?.read();
     return {
+      draining: new Set(records?.drains.map(({ peer }) => peer) ?? []),
+      paused: deps.standing()?.pause() ?? null,
       member: node.member,
       certificate: node.certificate(),
       startedAtMs: deps.startedAtMs,
@@ -116,6 +121,7 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       const unmet: string[] = [];
       const { members } = directory.configuration();
       if (!members.some((member) => member.peerId === node.self)) unmet.push('joined');
+      if (leadership.denied()) unmet.push('member');
       const { appliedIndex, commitIndex, leader } = runtime.status();
       replayed ||= leader !== null && commitIndex > 0 && appliedIndex >= commitIndex;
       if (!replayed) unmet.push('catalog-replayed');

@@ -40,6 +40,8 @@ const readsMax = 16_384;
 const ordersMax = 1024;
 const changesMax = 256;
 const localFactsMs = 1000;
+/** Looks in a row that saw the event loop stand still for a lease: no place for a leader. */
+const stallsMax = 3;
 /** Bytes of entries that stay for members that lag, however few entries that is. */
 const trailingBytesMax = 16 * 1024 * 1024;
 
@@ -181,6 +183,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     onFailure: deps.onFailure,
   });
   const deadline = (timeoutMs: Ms): Ms => clock.now().monoMs + timeoutMs;
+  let stalls = 0;
   let operation: Standing = { draining: false, paused: false, trouble: null };
   let factsTimer: NodeJS.Timeout | null = null;
 
@@ -189,8 +192,10 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
 
   const tellFacts = (): void => {
     loopLagMs = metrics.recentLagMs();
+    stalls = loopLagMs >= deps.config.timing.leaseMs ? stalls + 1 : 0;
     const storeWritable = storage.failure() === null;
-    const { paused, trouble } = operation;
+    const { paused } = operation;
+    const trouble = operation.trouble ?? (stalls >= stallsMax ? 'loop-stalls' : null);
     post({
       type: 'local',
       facts: {

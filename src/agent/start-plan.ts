@@ -24,6 +24,11 @@ export function planStart(config: Config, folder: Pick<DataFolder, 'path' | 'nod
       `${folder.path} belongs to the node ${file.name}, not to ${config.nodeId}`,
     );
   if (file?.state === 'member') {
+    if (file.left)
+      throw new AgentError(
+        'forbidden',
+        `${file.name} has left its cluster; to join one anew, start with an empty folder`,
+      );
     const role = file.certificate?.role ?? config.role;
     if (role !== config.role)
       throw new AgentError(

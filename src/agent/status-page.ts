@@ -4,6 +4,7 @@
  * made-up value.
  */
 import type { Ms, PeerId } from '../base/brand.ts';
+import type { Pause } from '../catalog/query-operations.ts';
 import type { Status } from '../consensus/api.ts';
 import type { DaemonView } from '../daemons/api.ts';
 import { gradeOf } from '../health/grade.ts';
@@ -43,6 +44,8 @@ export interface StatusInput {
   /** This node's content host runs. */
   readonly holdsContent: boolean;
   readonly replication: ReplicationSummary | null;
+  readonly draining: ReadonlySet<PeerId>;
+  readonly paused: Pause | null;
   readonly index: Readonly<Record<string, number>>;
   readonly daemons: readonly DaemonView[];
 }
@@ -63,6 +66,7 @@ export function memberRow(input: StatusInput, member: Certificate): Record<strin
     version: self ? version : facts.version,
     capabilities: (self ? input.holdsContent : facts.content !== null) ? ['content'] : [],
     state,
+    draining: input.draining.has(peerId),
     health,
     score,
     incarnation: self ? input.incarnation : facts.incarnation,
@@ -99,6 +103,7 @@ function electionPart(input: StatusInput): Record<string, unknown> {
     state: consensus.state,
     acting: consensus.acting,
     inProgress: consensus.inProgress,
+    degraded: consensus.degraded,
     leader: leaderRow(directory, consensus.leader, input.statusUrl),
     term: consensus.term,
     leaseMsRemaining: Math.round(consensus.leaseMsRemaining),
@@ -124,6 +129,22 @@ const daemonRow = (view: DaemonView, score: number | null): Record<string, unkno
   restarts: view.restarts,
   cooldownMsRemaining: view.cooldownMsRemaining,
 });
+
+/** Who is no member any more: left by itself, or forgotten by a person. Failed ones are members. */
+function departedRows(directory: Directory): Record<string, unknown>[] {
+  const { departed = [] } = directory.configuration();
+  return departed.map(({ name, peerId, role, how, atMs, by }) => ({
+    ...{ name, peerId, role, state: how, by: by === '' ? null : by },
+    since: atMs > 0 ? new Date(atMs).toISOString() : null,
+  }));
+}
+
+function pausedPart(pause: Pause | null) {
+  if (pause === null) return null;
+  const { owner, reason, expiresAtMs } = pause;
+  const until = expiresAtMs === null ? null : new Date(expiresAtMs).toISOString();
+  return { by: owner, reason, until };
+}
 
 export function statusPage(input: StatusInput): StatusPage {
   const { consensus, certificate, member, directory } = input;
@@ -160,6 +181,7 @@ export function statusPage(input: StatusInput): StatusPage {
     node,
     election: electionPart(input),
     members: members.map((one) => memberRow(input, one)),
+    departed: departedRows(directory),
     counts: { total: members.length, healthy: healthy.length, byRole },
     log: {
       firstIndex: consensus.firstIndex,
@@ -179,6 +201,6 @@ export function statusPage(input: StatusInput): StatusPage {
       reasons: own.record?.reasons ?? [],
     },
     mcp: null,
-    paused: null,
+    paused: pausedPart(input.paused),
   };
 }

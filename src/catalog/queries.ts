@@ -8,6 +8,7 @@ import type { Query } from './query.ts';
 import { indexCounts, indexGet, indexList, searchText } from './query-index.ts';
 import { operations } from './query-operations.ts';
 import {
+  allocationsCount,
   allocationsForPeer,
   pinsExpired,
   pinsGet,
@@ -24,6 +25,7 @@ export const queries: Readonly<Record<string, Query>> = {
   'pins.get': pinsGet,
   'pins.getMany': pinsGetMany,
   'pins.expired': pinsExpired,
+  'allocations.count': allocationsCount,
   'allocations.forPeer': allocationsForPeer,
   'tombstones.get': tombstonesGet,
   'tombstones.list': tombstonesList,

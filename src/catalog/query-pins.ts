@@ -109,6 +109,12 @@ export const pinsGetMany = defineQuery(
   (db, args) => ({ pins: args.cids.map((one) => pinOf(db, one)) }),
 );
 
+/** How many pins name this peer in their allocation. */
+export const allocationsCount = defineQuery(z.object({ peer: z.string() }), (db, { peer }) => {
+  const row = statement(db, 'SELECT count(*) AS total FROM allocated WHERE peer = ?').get(peer);
+  return { count: Number(row?.total ?? 0) };
+});
+
 /** Pins whose time is over at `atMs`, oldest first. */
 export const pinsExpired = defineQuery(
   z.object({ atMs: z.number(), limit: pageArgs.limit }),

@@ -47,7 +47,8 @@ function watchForEnd(parentPipe: boolean) {
   const recover = (newEpoch: EpochOrder): void => {
     resolve({ reason: `new epoch ${newEpoch.epochId}`, exit: exitCodes.ok, newEpoch });
   };
-  return { ended: promise, fatal, recover };
+  const left = (): void => resolve({ reason: 'left the cluster', exit: exitCodes.ok });
+  return { ended: promise, fatal, recover, left };
 }
 
 /** The folder goes over to the new epoch, then this process runs the agent anew in place. */
@@ -69,11 +70,12 @@ async function runAgent(options: Readonly<Record<string, unknown>>, io: Io): Pro
     env: io.env,
     flags,
   });
-  const { ended, fatal, recover } = watchForEnd(parentPipe === true);
+  const { ended, fatal, recover, left } = watchForEnd(parentPipe === true);
   // The agent's packages are only loaded by the command that needs them.
   const { createAgent } = await import('../agent/agent.ts');
   const { createStatusPort } = await import('../http/status-port.ts');
-  const agent = await createAgent(config, { onFatal: fatal, onNewEpoch: recover });
+  const hooks = { onFatal: fatal, onNewEpoch: recover, onLeft: left };
+  const agent = await createAgent(config, hooks);
   const port = createStatusPort(agent, {
     host: config.httpHost,
     port: config.httpPort,

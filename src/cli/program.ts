@@ -15,10 +15,12 @@ import { exitCodes } from './exit-code.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addIndexCommands } from './index-commands.ts';
 import type { Io } from './io.ts';
+import { addOperationCommands } from './operation-commands.ts';
 import { addPinCommands } from './pin-commands.ts';
 import { addRecoveryCommands } from './recovery-commands.ts';
 import { addSimCommand } from './sim-command.ts';
 import { addStatusCommands } from './status-commands.ts';
+import { addWhyCommands } from './why-commands.ts';
 
 export interface Context {
   readonly client: Client;
@@ -84,6 +86,8 @@ function createProgram(io: Io, exit: Run): Command {
   addPinCommands(program, act);
   addIndexCommands(program, act);
   addDaemonCommands(program, act);
+  addOperationCommands(program, act);
+  addWhyCommands(program, act);
   for (const leaf of leavesOf(program)) withConnection(leaf);
   addBackupCommands(program, io, exit);
   addRecoveryCommands(program, io, exit);

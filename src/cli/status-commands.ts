@@ -1,6 +1,5 @@
 /**
- * Commands that look: status, members, leader; and the one that hands the lead over and looks
- * whether that came about.
+ * Commands that look: status, members, leader.
  */
 import type { Command } from 'commander';
 import type { LeaderAnswer } from '../agent/api.ts';
@@ -18,6 +17,7 @@ interface MemberRow {
   readonly statusUrl: string | null;
   readonly zone: string;
   readonly lastSeenMs: number | null;
+  readonly draining?: boolean;
 }
 
 /** The parts of the status page that a person sees; the page itself is in docs/status-api.md. */
@@ -42,6 +42,13 @@ interface Page {
     readonly failureTolerance: number;
   };
   readonly members: readonly MemberRow[];
+  /** Left or forgotten: no members any more. */
+  readonly departed?: readonly MemberRow[];
+  readonly paused?: {
+    readonly by: string;
+    readonly reason: string;
+    readonly until: string | null;
+  } | null;
   readonly log: { readonly commitIndex: number; readonly appliedIndex: number };
   readonly replication: {
     readonly pins: number;
@@ -59,7 +66,7 @@ const membersTable = (members: readonly MemberRow[], leader: string | null): str
     members.map((each) => [
       each.name,
       each.role,
-      each.state,
+      each.draining ? `${each.state}, draining` : each.state,
       each.health,
       each.score,
       each.name === leader ? 'yes' : '',
@@ -87,6 +94,10 @@ function statusText(page: Page): string {
     ],
     ['log', `committed ${log.commitIndex}, applied here ${log.appliedIndex}`],
   ];
+  if (page.paused) {
+    const { by, reason, until } = page.paused;
+    lines.push(['paused', `by ${by}: ${reason || 'no reason told'}; until ${until ?? 'resumed'}`]);
+  }
   if (replication) {
     const { pins, underReplicated, fetching, failed, bytesStored, bytesFree } = replication;
     const short = `under-replicated ${underReplicated}`;
@@ -121,8 +132,10 @@ export function addStatusCommands(program: Command, act: Act): void {
     .action(
       act(async ({ client, tell }) => {
         const page = await client.call<Page>('GET', '/status');
-        const { members, election } = page;
-        tell(members, () => membersTable(members, election.leader?.name ?? null));
+        const { members, departed = [], election } = page;
+        const gone = departed.map((each) => ({ ...each, lastSeenMs: null, statusUrl: null }));
+        const all = [...members, ...gone];
+        tell(all, () => membersTable(all, election.leader?.name ?? null));
       }),
     );
   program
@@ -134,26 +147,6 @@ export function addStatusCommands(program: Command, act: Act): void {
         if (answer.leader === null)
           throw new ExitError('no leader', `nobody leads: ${answer.reason ?? 'no reason told'}`);
         tell(answer, () => leaderText(answer));
-      }),
-    );
-  program
-    .command('switchover')
-    .description('hands the lead over, and looks whether it came about')
-    .option('--to <name>', 'the member that shall lead (default: the best candidate)')
-    .action(
-      act(async ({ client, tell, options }) => {
-        const to = options.to as string | undefined;
-        const before = await leaderNow(client);
-        const after = await client.call<LeaderAnswer>('POST', '/v1/leader/transfer', {
-          json: to === undefined ? {} : { to },
-        });
-        const moved = to === undefined ? before.leader?.name !== after.leader?.name : true;
-        if (!moved || (to !== undefined && after.leader?.name !== to))
-          throw new ExitError(
-            'failure',
-            `the lead did not move: ${after.leader?.name ?? 'nobody'} leads in term ${after.term}`,
-          );
-        tell(after, () => leaderText(after));
       }),
     );
 }

@@ -216,6 +216,10 @@ export interface Status {
     readonly match: LogIndex;
     readonly lastAckMs: Ms;
     readonly rttMs: Ms | null;
+    /** Why it can't lead or should not, by its own word; `unheard` before its first one. */
+    readonly cannotLead: string | null;
+    /** Since when it is heard, caught up and fit to lead without a break; null: it is not. */
+    readonly steadySinceMs: Ms | null;
   }[];
 }
 

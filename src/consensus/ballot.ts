@@ -51,8 +51,11 @@ function vetoCounts(veto: Veto, patience: Patience): boolean {
   return !veto.followed && nowMs >= veto.atMs + voidAfterMs;
 }
 
+type Counted = Pick<Campaign, 'answers'> & { readonly vetoes: ReadonlyMap<PeerId, Veto> };
+type Halves = Pick<Configuration, 'voters' | 'outgoing'>;
+
 /** yes, no or open (null) of one voter. */
-function answerOf(campaign: Campaign, peer: PeerId, patience: Patience): boolean | null {
+function answerOf(campaign: Counted, peer: PeerId, patience: Patience): boolean | null {
   const answer = campaign.answers.get(peer);
   if (!answer) return null;
   if (answer.granted) return true;
@@ -61,11 +64,7 @@ function answerOf(campaign: Campaign, peer: PeerId, patience: Patience): boolean
   return vetoCounts(veto, patience) ? true : null;
 }
 
-export function count(
-  campaign: Campaign,
-  configuration: Configuration,
-  patience: Patience,
-): Verdict {
+export function count(campaign: Counted, configuration: Halves, patience: Patience): Verdict {
   return verdict(configuration, (peer) => answerOf(campaign, peer, patience));
 }
 
@@ -94,8 +93,8 @@ export function vetoWakeMs(campaign: Campaign, patience: Patience): Ms {
 }
 
 export function noteReply(campaign: Campaign, from: PeerId, reply: Reply, nowMs: Ms): void {
-  const { granted, code, rank, lastTerm, lastIndex } = reply;
-  campaign.answers.set(from, { from, granted, code, rank, lastTerm, lastIndex });
+  const { granted, code, rank, lastTerm, lastIndex, cannotLead = null } = reply;
+  campaign.answers.set(from, { from, granted, code, rank, lastTerm, lastIndex, cannotLead });
   if (granted) campaign.promiseUntilMs = Math.max(campaign.promiseUntilMs, nowMs + reply.promiseMs);
   if (code === 'veto' && !campaign.vetoes.has(from))
     campaign.vetoes.set(from, { atMs: nowMs, followed: false });
@@ -109,11 +108,13 @@ export interface BallotContext {
   readonly linksClosed: readonly PeerId[];
   readonly configuration: Configuration;
   readonly won: boolean;
-  readonly nowMs: Ms;
+  readonly standings: Ballot['standings'];
+  readonly patience: Patience;
 }
 
 export function ballotOf(campaign: Campaign, context: BallotContext): Ballot {
-  const { epoch, candidate, rank, health, linksClosed, configuration, won, nowMs } = context;
+  const { epoch, candidate, rank, health, linksClosed, configuration, won, patience } = context;
+  const { nowMs, firstVetoMs, patienceMs, voidAfterMs } = patience;
   return {
     term: campaign.term,
     epoch,
@@ -130,5 +131,10 @@ export function ballotOf(campaign: Campaign, context: BallotContext): Ballot {
     voters: configuration.voters,
     outgoing: configuration.outgoing,
     answers: [...campaign.answers.values()],
+    transfer: campaign.release !== null,
+    heldBack: !won && count(campaign, configuration, patience) === 'won',
+    standings: context.standings,
+    vetoes: [...campaign.vetoes].map(([from, veto]) => ({ from, ...veto })),
+    patience: { firstVetoMs, patienceMs, voidAfterMs },
   };
 }

@@ -51,6 +51,7 @@ import {
 } from './learning.ts';
 import { leaseUntilMs, whyNotActing } from './lease.ts';
 import { onLinkChange } from './links.ts';
+import type { Progress } from './progress.ts';
 import { onApplied, onPropose } from './proposals.ts';
 import {
   createReadDesk,
@@ -359,6 +360,11 @@ function noteActing(core: Core): void {
   core.out.facts.push({ type: 'acting-changed', acting, atMs, term, reason: why ?? 'lease' });
 }
 
+const progressOf = (progress: Progress): Status['progress'][number] => {
+  const { peer, match, lastAckMs, rttMs, cannotLead: reason, steadySinceMs } = progress;
+  return { peer, match, lastAckMs, rttMs, cannotLead: reason, steadySinceMs };
+};
+
 function statusOf(core: Core, now: Now): Status {
   const { lead, log, hard } = core;
   const leaseMsRemaining = Math.max(0, leaseUntilMs(core, now) - now.monoMs);
@@ -377,13 +383,6 @@ function statusOf(core: Core, now: Now): Status {
     lastIndex: log.lastIndex,
     commitIndex: core.commit,
     appliedIndex: core.applied,
-    progress: lead
-      ? [...lead.progress.values()].map(({ peer, match, lastAckMs, rttMs }) => ({
-          peer,
-          match,
-          lastAckMs,
-          rttMs,
-        }))
-      : [],
+    progress: lead ? [...lead.progress.values()].map(progressOf) : [],
   };
 }

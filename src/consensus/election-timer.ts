@@ -4,9 +4,10 @@
  */
 import type { Ms } from '../base/brand.ts';
 import { vetoWakeMs } from './ballot.ts';
+import { patienceOf } from './ballot-report.ts';
 import { type Core, cannotLead, pauseMs, placeOf, reluctance, resetElectionTimer } from './core.ts';
 import { waitsForBetter } from './duty.ts';
-import { judge, patienceOf, setState, startPreVote } from './election.ts';
+import { judge, setState, startPreVote } from './election.ts';
 import { onLeaderLost } from './forward.ts';
 import { goneAtMs } from './links.ts';
 import { isVoter } from './quorum.ts';

@@ -8,7 +8,8 @@
 import type { Ms, PeerId, Term } from '../base/brand.ts';
 import type { PreVoteReply, Release, VoteReply } from '../wire/consensus-message.ts';
 import type { NodeState } from './api.ts';
-import { ballotOf, type Campaign, count, isHopeless, noteReply, type Patience } from './ballot.ts';
+import { type Campaign, count, isHopeless, noteReply } from './ballot.ts';
+import { patienceOf, reportBallot } from './ballot-report.ts';
 import {
   type Core,
   cannotLead,
@@ -31,16 +32,6 @@ import { onConsentedPreVoteWon } from './takeover.ts';
 import { promiseLengthMs } from './timing.ts';
 
 const never = Number.POSITIVE_INFINITY;
-
-export function patienceOf(core: Core): Patience {
-  return {
-    nowMs: core.now.monoMs,
-    firstVetoMs: core.election.firstVetoMs,
-    patienceMs: core.options.timing.patienceMs,
-    voidAfterMs: 2 * pauseMs(core),
-    silent: (peer) => core.links.get(peer)?.open === false,
-  };
-}
 
 export function setState(
   core: Core,
@@ -91,24 +82,6 @@ export function endCampaign(core: Core, won: boolean): void {
   reportBallot(core, campaign, won);
 }
 
-function reportBallot(core: Core, campaign: Campaign, won: boolean): void {
-  if (campaign.ended) return;
-  campaign.ended = true;
-  const ballot = ballotOf(campaign, {
-    epoch: core.options.epoch,
-    candidate: core.id,
-    rank: rankOfPeer(core, core.id),
-    health: core.local.health,
-    linksClosed: votersOf(core.log.configuration).filter(
-      (peer) => core.links.get(peer)?.open === false,
-    ),
-    configuration: core.log.configuration,
-    won,
-    nowMs: core.now.monoMs,
-  });
-  core.out.facts.push({ type: 'ballot', ballot });
-}
-
 /** This node's own answer counts like everybody's: its promises bind it, too. */
 function isBoundItself(core: Core, release: Release | null): boolean {
   return core.promises
@@ -152,6 +125,7 @@ function grantSelf(core: Core, campaign: Campaign): void {
     rank,
     lastTerm,
     lastIndex,
+    cannotLead: null,
   });
 }
 

@@ -80,5 +80,28 @@ export interface Ballot {
     readonly rank: number;
     readonly lastTerm: Term;
     readonly lastIndex: LogIndex;
+    /** Why the voter could not lead itself or should not, by its own word; null: it could. */
+    readonly cannotLead: string | null;
   }[];
+  /** The leader of before asked for this election. */
+  readonly transfer: boolean;
+  /** A majority was there, and a promise or reason of its own kept the candidate back. */
+  readonly heldBack: boolean;
+  /** What the candidate knew of the voters. */
+  readonly standings: readonly {
+    readonly peer: PeerId;
+    readonly rank: number;
+    readonly leads: boolean;
+  }[];
+  readonly vetoes: readonly {
+    readonly from: PeerId;
+    readonly atMs: Ms;
+    readonly followed: boolean;
+  }[];
+  /** How long vetoes counted. */
+  readonly patience: {
+    readonly firstVetoMs: Ms | null;
+    readonly patienceMs: Ms;
+    readonly voidAfterMs: Ms;
+  };
 }

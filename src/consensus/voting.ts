@@ -64,6 +64,7 @@ function reply(core: Core, to: PeerId, asked: PreVote | Vote, verdict: Verdict):
     promiseMs,
     lastTerm: core.log.lastTerm,
     lastIndex: core.log.lastIndex,
+    cannotLead: cannotLead(core) ?? reluctance(core),
   };
   // What a reply says of term and vote must be durable first; a pre-vote changes neither.
   if (asked.type === 'pre-vote')

@@ -4,7 +4,6 @@
  */
 import { z } from 'zod';
 import type { Agent } from '../agent/api.ts';
-import { AgentError } from '../base/error.ts';
 import { roles } from '../wire/member.ts';
 import { type Route, route } from './route.ts';
 
@@ -68,19 +67,6 @@ export function createProbeRoutes(agent: Agent): Route[] {
         const answer = agent.leader();
         if (!answer.acting) reply.code(503);
         return answer;
-      },
-    }),
-    route({
-      method: 'GET',
-      url: '/safe-to-stop',
-      summary: 'Stopping this node keeps quorum and every pin at its minimum (not built yet)',
-      access: 'read',
-      answers: { 501: { description: 'Not built yet' } },
-      handle: () => {
-        throw new AgentError(
-          'not-built',
-          '/safe-to-stop is not built yet; see election and replication in /status',
-        );
       },
     }),
   ];

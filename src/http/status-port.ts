@@ -16,6 +16,7 @@ import { createHttpMetrics } from './http-metrics.ts';
 import { createIndexRoutes } from './index-routes.ts';
 import { createNotBuiltRoutes } from './not-built-routes.ts';
 import { openApiOf } from './openapi.ts';
+import { createOperationRoutes } from './operation-routes.ts';
 import { createPinRoutes } from './pin-routes.ts';
 import { createProbeRoutes } from './probe-routes.ts';
 import { problemOf, sendProblem } from './problem.ts';
@@ -69,6 +70,7 @@ function routesOf(agent: Agent, metrics: ReturnType<typeof createHttpMetrics>, v
     ...createPinRoutes(agent),
     ...createIndexRoutes(agent),
     ...createEventRoutes(agent),
+    ...createOperationRoutes(agent),
     ...createRecoveryRoutes(agent),
     ...createDaemonRoutes(agent),
     ...createNotBuiltRoutes(),

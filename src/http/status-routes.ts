@@ -1,13 +1,12 @@
 /**
- * What the node knows of itself and the cluster: the status page, members, metrics, tasks, and the
- * hand-over of the lead. All but the last answer from snapshots that the agent keeps.
+ * What the node knows of itself and the cluster: the status page, members, metrics and
+ * tasks. All answer from snapshots that the agent keeps.
  */
 import { z } from 'zod';
 import type { Agent } from '../agent/api.ts';
 import { AgentError } from '../base/error.ts';
 import { freshness, withFreshness } from './fields.ts';
 import type { HttpMetrics } from './http-metrics.ts';
-import { leaderAnswer } from './probe-routes.ts';
 import { type Route, route } from './route.ts';
 
 const anyObject = z.record(z.string(), z.unknown());
@@ -81,18 +80,6 @@ export function createStatusRoutes(agent: Agent, metrics: HttpMetrics): Route[] 
           );
         return member;
       },
-    }),
-    route({
-      method: 'POST',
-      url: '/v1/leader/transfer',
-      summary: 'Hands the lead over: to the named member, or to the best candidate',
-      access: 'write',
-      body: z.strictObject({ to: z.string().min(1).max(128).optional() }).nullish(),
-      answers: {
-        200: { description: 'Done: who leads now', schema: leaderAnswer },
-        503: { description: 'No leader, or the target was not electable; nothing changed' },
-      },
-      handle: ({ body }) => agent.transfer(body?.to ?? null),
     }),
     route({
       method: 'GET',

@@ -72,6 +72,8 @@ interface Answer extends Header, LogEnd {
   readonly rank: number;
   /** How much of the longest promise that still binds the voter remains, on its clock. */
   readonly promiseMs: Ms;
+  /** Why the voter could not lead itself or should not, or null. */
+  readonly cannotLead?: string | null | undefined;
 }
 
 export interface PreVoteReply extends Answer {

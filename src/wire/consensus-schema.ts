@@ -42,6 +42,7 @@ const answer = {
   ]),
   rank,
   promiseMs: ms,
+  cannotLead: text.nullable().optional(),
 };
 
 const votes = [

@@ -7,6 +7,7 @@ import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import { checked, fromCbor } from './checked.ts';
 import { certificateSchema } from './member.ts';
+import type { Electable, SafetyAnswer, SafetyQuestion } from './operation-message.ts';
 
 /** Versions of the node protocol that this build speaks. */
 export const nodeProtocol = { min: 1, max: 1 } as const;
@@ -195,7 +196,10 @@ export function encodeNodeMessage(
     | Copies
     | CopiesAnswer
     | Reach
-    | ReachAnswer,
+    | ReachAnswer
+    | Electable
+    | SafetyQuestion
+    | SafetyAnswer,
 ): Uint8Array {
   return encodeCbor(value);
 }

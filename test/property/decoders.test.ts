@@ -29,6 +29,12 @@ import {
   reportSchema,
 } from '../../src/wire/node-message.ts';
 
+import {
+  electableSchema,
+  safetyAnswerSchema,
+  safetySchema,
+} from '../../src/wire/operation-message.ts';
+
 const inputs = Number(process.env.BELLWETHER_FUZZ ?? 10_000);
 const refusals = new Set(['bad-request', 'too-large', 'forbidden', 'not-built', 'damaged']);
 
@@ -168,6 +174,18 @@ const decoders: Record<string, { decode: (bytes: Uint8Array) => unknown; seed: u
     seed: {
       leads: true,
       pins: [{ cid, copies: [{ peerId: 'p1', status: pin, verified: true, ageMs: 1 }] }],
+    },
+  },
+  electable: {
+    decode: node('electable', electableSchema),
+    seed: { reason: null, term: 3, leader: 'p1', behind: 0 },
+  },
+  safety: { decode: node('safety', safetySchema), seed: { peer: 'p1' } },
+  'safety answer': {
+    decode: node('safety answer', safetyAnswerSchema),
+    seed: {
+      ...{ acting: true, term: 3, reasons: [{ code: 'quorum', detail: 'x' }], pinsAtRisk: 1 },
+      ...{ allocated: 1, leads: false },
     },
   },
 };

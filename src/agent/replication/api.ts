@@ -3,6 +3,7 @@ import type { CidText, PeerId } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { ContentEngine, Provider } from '../../content/api.ts';
 import type { NodeView } from '../../plan/observed.ts';
+import type { HeldPin } from '../../plan/safety.ts';
 import type { PinReport, Task } from '../api.ts';
 import type { Config } from '../config.ts';
 import type { AgentMetrics } from '../metrics.ts';
@@ -19,6 +20,9 @@ export interface ReplicationDeps {
   /** Of this process. */
   readonly incarnation: number;
   readonly healthOf: (peer: PeerId) => NodeView['health'];
+  /** No automatic action may be carried out now. */
+  readonly paused: () => boolean;
+  readonly isDraining: (peer: PeerId) => boolean;
   readonly event: (type: string, data: Record<string, unknown>) => void;
   /** What only somebody who looks for it wants to read: a line of the log at `debug`. */
   readonly trace: (type: string, data: Record<string, unknown>) => void;
@@ -41,4 +45,15 @@ export interface Replication {
   summary(): ReplicationSummary | null;
   /** Where this node's content host listens; null while it doesn't run. */
   provider(): Provider | null;
+  /** This node should hold content, and its engine does not run. */
+  contentGone(): boolean;
+  /** As the leader sees it: what would be missed without this member. */
+  holding(peer: PeerId): Promise<Holding>;
+}
+
+export interface Holding {
+  /** null: the leader has not heard all of it yet. */
+  readonly held: readonly HeldPin[] | null;
+  /** Pins whose allocation names it. */
+  readonly allocated: number;
 }

@@ -45,6 +45,9 @@ export interface DriverDeps {
   readonly leadsSinceMs: () => Ms;
   readonly healthOf: (peer: PeerId) => NodeView['health'];
   readonly mayAct: () => ActingRight | null;
+  /** The same, and null while the cluster is paused: asked before every single change. */
+  readonly mayChange: () => ActingRight | null;
+  readonly isDraining: (peer: PeerId) => boolean;
   readonly members: () => readonly Certificate[];
   readonly query: (name: string, args: unknown) => Promise<unknown>;
   readonly propose: (
@@ -104,13 +107,14 @@ export function createDriver(deps: DriverDeps): Driver {
 
   async function plan(right: ActingRight): Promise<Plan> {
     const nowMs = deps.nowMs();
-    const { members, leadsSinceMs } = deps;
+    const { members, leadsSinceMs, isDraining } = deps;
     const nodes = nodeViews({
       members: members(),
       observed,
       nowMs,
       leadsSinceMs: leadsSinceMs(),
       healthOf: deps.healthOf,
+      isDraining,
     });
     const alive = alivePeers(nodes);
     const views = (cid: CidText): CopyView[] => copiesOf(cid, right.term, nowMs);
@@ -156,7 +160,7 @@ export function createDriver(deps: DriverDeps): Driver {
   }
 
   async function change(action: Action): Promise<void> {
-    const right = deps.mayAct();
+    const right = deps.mayChange();
     const command = right === null ? null : commandOf(action, right.term);
     if (command === null) return;
     metrics.count('plan_actions');
@@ -181,6 +185,7 @@ export function createDriver(deps: DriverDeps): Driver {
       const ends = await Promise.allSettled(batch.map(change));
       for (const end of ends) if (end.status === 'rejected') failed('a plan', end.reason);
     }
+    if (deps.mayChange() === null) return;
     // Hints: nothing waits for whether they arrive.
     for (const [peer, cids] of hurried)
       deps

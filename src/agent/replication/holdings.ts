@@ -21,6 +21,8 @@ export interface HoldingsDeps {
   readonly query: (name: string, args: unknown) => Promise<unknown>;
   /** Adds under way: their copies are not in the catalog yet. */
   readonly adding: () => number;
+  /** While the cluster is paused nothing is forgotten. */
+  readonly paused: () => boolean;
   readonly onForgotten: (cid: CidText, reason: string) => void;
   readonly onFailure: (text: string, error: unknown) => void;
 }
@@ -83,6 +85,7 @@ export function createHoldings(deps: HoldingsDeps): Holdings {
         released.delete(cid);
         continue;
       }
+      if (deps.paused()) continue;
       const reason = await licence(cid);
       // An add stores its blocks before its pin is committed: an old tombstone must not take them.
       if (reason === null || (reason === 'removed' && deps.adding() > 0)) continue;

@@ -25,6 +25,7 @@ import { createAdding } from './adding.ts';
 import type { Replication, ReplicationDeps } from './api.ts';
 import { createChallenges } from './challenges.ts';
 import { createDriver, type Summary } from './driver.ts';
+import { engineRuns, holdingOf, storingRoles } from './held-pins.ts';
 import { createHoldings } from './holdings.ts';
 import { createObserved } from './observed.ts';
 import { createOrders } from './orders.ts';
@@ -48,6 +49,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
   const wallMs = (): Ms => clock.wallMs();
   const leads = (): boolean => leadership.view().state === 'leader';
   const { propose } = runtime.proposer;
+  const mayChange = () => (deps.paused() ? null : runtime.mayAct());
   const query = createSteadyQuery(node.stores.catalog);
   const request = (name: string) => (to: PeerId, body: Uint8Array, timeoutMs: Ms) =>
     mesh.request(to, name, body, { timeoutMs });
@@ -69,12 +71,15 @@ export function createReplication(deps: ReplicationDeps): Replication {
   let usage: Report['usage'] | null = null;
   let provider: Provider | null = null;
   let starting: Promise<void> | null = null;
+  let everRan = false;
+  const holdsContent = storingRoles.has(config.role);
 
   const holdings = createHoldings({
     self,
     engine,
     query,
     adding: adding.active,
+    paused: deps.paused,
     onForgotten: (cid, reason) => {
       reporter.gone(cid);
       deps.event('copy-forgotten', { cid, reason });
@@ -117,6 +122,8 @@ export function createReplication(deps: ReplicationDeps): Replication {
     leadsSinceMs: () => leadsSinceMs,
     healthOf: deps.healthOf,
     mayAct: runtime.mayAct,
+    mayChange,
+    isDraining: deps.isDraining,
     members: () => directory.configuration().members,
     query,
     propose,
@@ -140,7 +147,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
     periodMs: 10_000,
     gatherMs: 500,
     apartMs: 1000,
-    run: () => updatePeerRows({ directory, mayAct: runtime.mayAct, query, propose }),
+    run: () => updatePeerRows({ directory, mayAct: mayChange, query, propose }),
     onFailure: (error) => deps.onFailure('peer_lists was not updated', error),
   });
   const reports = createPinReports({
@@ -157,7 +164,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
   const reporter = createReporter({
     engine,
     incarnation: deps.incarnation,
-    holdsContent: config.role === 'master' || config.role === 'worker',
+    holdsContent,
     epoch: () => node.member.epoch,
     leader: () => leadership.view().leader,
     deliver: async (leader, report) => {
@@ -211,7 +218,10 @@ export function createReplication(deps: ReplicationDeps): Replication {
   }
 
   async function startAll(): Promise<void> {
-    await engine.start();
+    // From here on an engine that does not run is one that failed.
+    await engine.start().finally(() => {
+      everRan = true;
+    });
     provider = engine.provider();
     deps.onProvider(provider);
     node.peers.serve('report', async (from, body) =>
@@ -269,6 +279,13 @@ export function createReplication(deps: ReplicationDeps): Replication {
     pins: reports.pins,
     tasks: tasks.list,
     provider: () => provider,
+    contentGone: () => holdsContent && everRan && !engineRuns(engine),
+    holding: (peer) =>
+      holdingOf(peer, {
+        ...{ observed, query, nowMs, links: mesh.links, isDraining: deps.isDraining },
+        ...{ leadsSinceMs: () => leadsSinceMs, members: () => directory.configuration().members },
+        term: () => runtime.mayAct()?.term ?? null,
+      }),
     summary: () => {
       const summary = leads() ? driver.summary() : told;
       if (summary === null || usage === null) return null;

@@ -18,6 +18,7 @@ export function nodeViews(input: {
   readonly nowMs: Ms;
   readonly leadsSinceMs: Ms;
   readonly healthOf: (peer: PeerId) => NodeView['health'];
+  readonly isDraining: (peer: PeerId) => boolean;
 }): NodeView[] {
   return input.members.map((member) => {
     const node = input.observed.node(member.peerId);
@@ -29,7 +30,7 @@ export function nodeViews(input: {
       zone: member.zone,
       state,
       goneForMs: state === 'alive' ? null : goneForMs,
-      draining: false,
+      draining: input.isDraining(member.peerId),
       health: input.healthOf(member.peerId),
       bytesFree: node === null || !node.holdsContent ? 0 : node.usage.bytesFree,
       bytesQueued: node === null ? 0 : bytesQueued(node),

@@ -83,6 +83,7 @@ test('writes, reads, status and events of one node; all of it survives a restart
         'node',
         'election',
         'members',
+        'departed',
         'counts',
         'log',
         'content',
@@ -102,7 +103,13 @@ test('writes, reads, status and events of one node; all of it survives a restart
   });
   expect(await first.member('only')).toMatchObject({ resources: { load: expect.any(Array) } });
   expect(await first.member('nobody')).toBeNull();
-  await expect(first.transfer('nobody')).rejects.toMatchObject({ code: 'not-found' });
+  const nobody = first.operations.switchover({ to: 'nobody', dryRun: false });
+  await expect(nobody).rejects.toMatchObject({ code: 'not-found' });
+  const { safe, reasons } = await first.operations.safeToStop();
+  expect([safe, reasons.map(({ code }) => code)]).toEqual([
+    false,
+    expect.arrayContaining(['quorum', 'no-heir']),
+  ]);
   expect(first.events(0, 1000).map((event) => event.type)).toContain('acting-changed');
   expect(await first.metrics()).toMatch(/bellwether_proposals_total \d/);
   const before = page.cluster;

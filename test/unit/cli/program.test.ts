@@ -107,13 +107,72 @@ describe('commands that look', () => {
     expect(none.err).toBe('bellwether: nobody leads: election\n');
   });
 
-  test('switchover looks whether the lead moved', async () => {
-    expect((await run(['switchover', '--to', 'worker-1'])).out).toContain('worker-1');
+  test('switchover says who leads, or why it did not happen for each candidate', async () => {
+    expect((await run(['switchover', '--to', 'worker-1'])).out).toContain('worker-1 leads');
     expect((await run(['switchover'])).code).toBe(0);
-    agent.transfer = async () => agent.answer;
-    const still = await run(['switchover', '--to', 'master-2']);
-    expect([still.code, still.err]).toEqual([1, expect.stringContaining('did not move')]);
-    expect((await run(['switchover'])).code).toBe(1);
+    const dry = await run(['switchover', '--dry-run']);
+    expect([dry.code, dry.out]).toEqual([0, expect.stringContaining('would hand over to')]);
+    agent.operations.refuse = 'nobody else can lead now';
+    for (const flags of [[], ['--dry-run']]) {
+      const still = await run(['switchover', '--to', 'master-2', ...flags]);
+      expect(still.code).toBe(4);
+      expect(still.err).toMatch(/did not move: nobody else can lead now\n[\s\S]*draining/);
+    }
+  });
+});
+
+describe('maintenance', () => {
+  test('drain waits until nothing relies on the node', async () => {
+    agent.operations.drainsFor = 2;
+    const begun = await run(['drain', 'worker-1', '--reason', 'new disk']);
+    expect([begun.code, begun.out]).toEqual([0, expect.stringContaining('is draining: 0 pins')]);
+    const { drainsFor } = agent.operations;
+    expect(drainsFor).toBe(1);
+    const waited = await run(['drain', '--wait']);
+    expect([waited.code, waited.out]).toEqual([0, expect.stringMatching(/^master-1 is drained/)]);
+    expect((await run(['undrain', 'worker-1'])).code).toBe(0);
+    expect((await run(['undrain', 'worker-1'])).code).toBe(3);
+    expect((await run(['drain', '--wait', 'soon'])).code).toBe(2);
+    expect(agent.operations.asked).toContainEqual({
+      ...{ drain: 'worker-1', reason: 'new disk' },
+      owner: expect.stringMatching(/.+@.+/),
+    });
+  });
+
+  test('leave drains first if told to, forget spares the living', async () => {
+    expect((await run(['leave', '--drain', '--json'])).code).toBe(0);
+    expect(agent.operations.asked.map((one) => Object.keys(one as object)[0])).toEqual([
+      ...['drain', 'leave'],
+    ]);
+    expect((await run(['forget', 'alive'])).code).toBe(4);
+    expect((await run(['forget', 'alive', '--force'])).code).toBe(0);
+  });
+
+  test('pause and resume', async () => {
+    const paused = await run(['pause', '--reason', 'racks', '--for', '2h']);
+    expect([paused.code, paused.out]).toEqual([0, expect.stringContaining('paused')]);
+    expect(agent.operations.asked).toEqual([{ pause: 'racks', forMs: 7_200_000 }]);
+    expect((await run(['pause', '--for', '2 hours'])).code).toBe(2);
+    expect((await run(['resume'])).code).toBe(0);
+    expect((await run(['resume'])).code).toBe(3);
+  });
+
+  test('safe-to-stop ends with the reasons', async () => {
+    expect((await run(['safe-to-stop'])).code).toBe(0);
+    const reasons = [{ code: 'quorum', detail: '1 of 3 voters would be left' }];
+    agent.operations.safety = { safe: false, reasons };
+    const no = await run(['safe-to-stop', '--json']);
+    expect([no.code, JSON.parse(no.out).detail]).toEqual([
+      9,
+      expect.stringContaining('quorum: 1 of 3'),
+    ]);
+  });
+
+  test('why', async () => {
+    expect((await run(['why-not', 'worker-1'])).out).toContain('worker-1: rank (term 3');
+    expect((await run(['why', 'leader'])).out).toContain('leads in term 3');
+    expect((await run(['why', 'election', '9'])).code).toBe(3);
+    expect((await run(['why', 'election', 'x'])).code).toBe(2);
   });
 });
 

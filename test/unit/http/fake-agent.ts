@@ -11,6 +11,8 @@ import { AgentError } from '../../../src/base/error.ts';
 import type { Command, CommandResult } from '../../../src/wire/command.ts';
 import type { Role } from '../../../src/wire/member.ts';
 
+import { createFakeOperations, type FakeOperations } from './fake-operations.ts';
+
 export const token = 'f00d'.repeat(16);
 
 export const leaderNode = {
@@ -39,6 +41,7 @@ export interface FakeAgent extends Agent {
   emit(type: string): void;
   listeners: number;
   stored: Map<string, Stored>;
+  readonly operations: FakeOperations;
   proposals: { command: Command; key: string | null; timeoutMs: number }[];
 }
 
@@ -223,10 +226,7 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
     },
     pins: async (_after, limit) => ({ pins: [...pins.values()].slice(0, limit), next: null }),
     member: async (name) => (name === 'master-1' ? { name, peerId: 'peer-1' } : null),
-    transfer: async (to) => ({
-      ...agent.answer,
-      leader: { ...leaderNode, name: to ?? 'master-2' },
-    }),
+    operations: createFakeOperations(() => agent.answer),
     events: (after, limit) => events.filter(({ seq }) => seq > after).slice(0, limit),
     onEvent(listener) {
       listeners.add(listener);

@@ -45,8 +45,6 @@ describe('probes answer by status code', () => {
 
   test('what is not built says so', async () => {
     const { server } = portOf();
-    const answer = await server.inject('/safe-to-stop');
-    expect([answer.statusCode, answer.json().code]).toEqual([501, 'not-built']);
     const old = await server.inject({ method: 'POST', url: '/api/v0/ipfs/daemon/status' });
     expect(old.statusCode).toBe(501);
     expect(Object.keys(old.json())).toEqual(['detail']);

@@ -39,6 +39,7 @@ function setUp(catalog: { pins: PinRecord[]; tombstones: string[]; adding?: numb
   const holdings = createHoldings({
     self: 'me',
     engine,
+    paused: () => false,
     adding: () => catalog.adding ?? 0,
     query: async (name, args) => {
       const { cid } = args as { cid: string };

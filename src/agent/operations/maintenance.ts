@@ -1,0 +1,73 @@
+/**
+ * The maintenance side of one node, put together: its view of drains and pause with what follows
+ * from it for this node, and the operations that people call.
+ */
+import type { Clock } from '../../base/clock.ts';
+import type { LeaderAnswer } from '../api.ts';
+import type { Config } from '../config.ts';
+import type { DataFolder } from '../data-folder.ts';
+import type { Node } from '../node.ts';
+import type { Replication } from '../replication/api.ts';
+import { createSteadyQuery } from '../replication/steady-query.ts';
+import type { Operations } from './api.ts';
+import { createOperations } from './operations.ts';
+import { createStanding, type StandingView } from './standing.ts';
+import { createTrouble } from './trouble.ts';
+
+export interface MaintenanceDeps {
+  readonly node: Node;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly folder: DataFolder;
+  /** null while content is not there yet. */
+  readonly replication: () => Replication | null;
+  readonly need: () => Replication;
+  readonly leader: () => LeaderAnswer;
+  readonly event: (type: string, data: Record<string, unknown>) => void;
+  /** Why daemons are not healed now, or null: they are again. */
+  readonly suspend: (reason: string | null) => void;
+  /** This node has left its cluster: the process should end. */
+  readonly onLeft: () => void;
+  readonly onFailure: (text: string, error: unknown) => void;
+}
+
+export interface Maintenance {
+  readonly operations: Operations;
+  readonly standing: StandingView;
+}
+
+export function createMaintenance(deps: MaintenanceDeps): Maintenance {
+  const { node, config, clock, folder, event } = deps;
+  const standing = createStanding({
+    self: node.self,
+    query: createSteadyQuery(node.stores.catalog),
+    wallMs: () => clock.wallMs(),
+    trouble: createTrouble({
+      folder: folder.path,
+      contentGone: () => deps.replication()?.contentGone() ?? false,
+    }),
+    tell: (next) => {
+      event('standing', { ...next });
+      node.runtime.setStanding(next);
+      deps.suspend(next.paused ? 'paused' : next.draining ? 'draining' : null);
+    },
+    onFailure: (error) => deps.onFailure('drains and pause were not read', error),
+  });
+
+  async function onLeft(): Promise<void> {
+    const file = folder.node();
+    if (file?.state === 'member') await folder.writeNode({ ...file, left: true });
+    deps.onLeft();
+  }
+
+  const adding = (): number =>
+    (deps.replication()?.tasks() ?? []).filter(
+      ({ kind, state }) => kind === 'add' && state === 'running',
+    ).length;
+  const operations = createOperations({
+    ...{ node, config, clock, standing, event, onLeft, adding },
+    replication: deps.need,
+    leader: deps.leader,
+  });
+  return { operations, standing };
+}

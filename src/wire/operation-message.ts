@@ -1,0 +1,40 @@
+/**
+ * What nodes ask each other before somebody maintains one of them: could you lead now
+ * (`electable`), and would the cluster stand it if this member stopped (`safety`, asked of the
+ * leader, which hears everybody).
+ */
+import { z } from 'zod';
+
+const text = z.string().max(512);
+const peerId = z.string().min(1).max(128);
+
+/** Of the node that is asked, at this moment. */
+export const electableSchema = z.looseObject({
+  /** Why it can't lead now, or null. */
+  reason: text.nullable(),
+  term: z.int().min(0),
+  leader: peerId.nullable(),
+  /** Entries that it knows to be committed and has not applied. */
+  behind: z.int().min(0),
+});
+export type Electable = z.infer<typeof electableSchema>;
+
+export const safetySchema = z.looseObject({ peer: peerId });
+export type SafetyQuestion = z.infer<typeof safetySchema>;
+
+export const reasonSchema = z.looseObject({ code: z.string().max(64), detail: text });
+
+export const safetyAnswerSchema = z.looseObject({
+  /** The node that was asked acts as the leader; otherwise nothing else here counts. */
+  acting: z.boolean(),
+  term: z.int().min(0),
+  /** Why the member should not stop now; none: it may. */
+  reasons: z.array(reasonSchema).max(64),
+  /** Pins that fall below their minimum without this member. */
+  pinsAtRisk: z.int().min(0),
+  /** Pins whose allocation names it. */
+  allocated: z.int().min(0),
+  /** The member itself leads. */
+  leads: z.boolean(),
+});
+export type SafetyAnswer = z.infer<typeof safetyAnswerSchema>;
