@@ -10,6 +10,7 @@ const bytesWaitingMax = 1024 * 1024;
 
 /** What of the events an operator wants to see in the log without asking for it. */
 const notable = new Set([
+  ...['peer-refused', 'token-refused', 'certificate-issued', 'certificate-revoked'],
   'state-changed',
   'acting-changed',
   'takeover',

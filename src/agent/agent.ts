@@ -28,6 +28,7 @@ import type { Replication } from './replication/api.ts';
 import { createReplication } from './replication/replication.ts';
 import { sayWhere } from './say-where.ts';
 import { createSystemClock } from './system-clock.ts';
+import { createRefusalEvents } from './trust/refusal-events.ts';
 import { version } from './version.ts';
 
 const handOverTimeoutMs: Ms = 1500;
@@ -124,6 +125,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     metrics,
     statusUrl: () => statusUrl,
     event: (type, data) => events.append(type, data),
+    onRefused: createRefusalEvents(clock, (type, data) => events.append(type, data)),
     onFact: createFactSink({ clock, metrics, events, propose: proposeAside }),
     onApplied: () => {
       replication?.onApplied();
@@ -279,6 +281,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       return { value, appliedIndex, staleMs };
     },
     member: (name) => seen().member(name),
+    identity: () => running().identity,
     get operations() {
       running();
       if (maintenance === null) throw new AgentError('unavailable', 'the agent has not joined');
@@ -289,10 +292,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     daemons,
     metrics: () => metrics.registry.metrics(),
     recovery: createRecovery({
-      node: running,
-      clock,
-      onFailure,
-      onNewEpoch: options.onNewEpoch ?? null,
+      ...{ node: running, clock, onFailure, onNewEpoch: options.onNewEpoch ?? null },
     }),
   };
   return facade;

@@ -79,6 +79,34 @@ export interface Fresh<T> {
   readonly staleMs: Ms | null;
 }
 
+export interface TokenMade {
+  /** The text for `bellwether join`; it is shown once and kept nowhere. */
+  readonly token: string;
+  readonly id: string;
+  readonly role: Role;
+  readonly name: string | null;
+  readonly expiresAtMs: Ms;
+}
+
+export interface TokenReport extends Omit<TokenMade, 'token'> {
+  readonly zone: string | null;
+  readonly state: 'open' | 'used' | 'expired';
+  readonly usedBy: PeerId | null;
+}
+
+/** Who may be what in the cluster; only masters hold the key that decides it. */
+export interface IdentityFace {
+  createToken(asked: {
+    role: Role;
+    name: string | null;
+    zone: string | null;
+    ttlMs: Ms;
+  }): Promise<TokenMade>;
+  tokens(): Promise<TokenReport[]>;
+  /** Forgets the member and refuses its key from here on. */
+  revoke(name: string, reason: string): Promise<{ peerId: PeerId }>;
+}
+
 export interface Agent {
   start(): Promise<void>;
   /** Hands the lead over if it has it, then stops everything in reverse order. */
@@ -123,6 +151,8 @@ export interface Agent {
   member(name: string): Promise<Record<string, unknown> | null>;
   /** Maintenance: hand-over, drains, pauses, leaving, and why somebody leads. */
   readonly operations: Operations;
+  /** Throws `unavailable` before the agent has joined. */
+  identity(): IdentityFace;
   events(after: number, limit: number): AgentEvent[];
   onEvent(listener: (event: AgentEvent) => void): () => void;
   tasks(): Task[];

@@ -3,13 +3,14 @@
  * All mistakes are collected and told at once, each with the field and where it came from; nothing
  * is adjusted in silence. The result is frozen.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { AgentError } from '../base/error.ts';
 import { type Config, completeConfig, configSchema, crossFieldMistakes } from './config-schema.ts';
+import { certificateFile } from './trust/authority.ts';
 
 export type { Config } from './config-schema.ts';
 
@@ -59,13 +60,33 @@ function typedValue(kind: Kind, given: unknown): unknown {
   return given;
 }
 
-function defaults(): Record<string, unknown> {
-  const name = hostname()
+/** A host name as the name of a node. */
+export function nodeNameOf(host: string): string {
+  return host
     .toLowerCase()
     .replace(/[^a-z0-9.-]/g, '-')
     .slice(0, 63);
+}
+
+/** What a data folder's certificate says, unverified: the agent checks it when it starts. */
+const peeked = z.object({ name: z.string(), role: z.string(), zone: z.string() });
+
+/** Role, name and zone are the certificate's where nobody says otherwise. */
+function certifiedDefaults(data: unknown): Record<string, unknown> {
+  const file = typeof data === 'string' ? join(data, certificateFile) : null;
+  if (file === null || !existsSync(file)) return {};
+  const [, payload = ''] = readFileSync(file, 'utf8').split('.');
+  try {
+    const claims = peeked.parse(JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')));
+    return { nodeId: claims.name, role: claims.role, zone: claims.zone };
+  } catch (cause) {
+    throw new AgentError('damaged', `${file} holds no certificate`, { cause });
+  }
+}
+
+function defaults(): Record<string, unknown> {
   return {
-    nodeId: name,
+    nodeId: nodeNameOf(hostname()),
     zone: 'default',
     data: join(homedir(), '.bellwether'),
     httpHost: '127.0.0.1',
@@ -160,6 +181,8 @@ export function loadConfig(sources: ConfigSources): Config {
     merged[field] = kind === undefined ? value : typedValue(kind, value);
     origin.set(field, 'on the command line');
   }
+  for (const [field, value] of Object.entries(certifiedDefaults(merged.data)))
+    if (!origin.has(field)) merged[field] = value;
   const parsed = configSchema.safeParse(merged);
   if (!parsed.success)
     mistakes.push(...parsed.error.issues.map((issue) => issueText(issue, origin)));

@@ -1,8 +1,9 @@
 /**
  * The node's folder: who it is (`node.json`), the token of its HTTP port, the network key and the
  * lock that keeps a second agent out. Identity key and log live and die together: `node.json` is
- * written as `joining` before the key is made and as `member` after the log exists, so that a key
- * without its log, or a log without its key, is noticed and refuses to start.
+ * written as `joining` before the key is made, as `founding` or `enrolled` when there is a
+ * certificate, and as `member` after the log exists, so that a key without its log, or a log
+ * without its key, is noticed and refuses to start.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -20,7 +21,19 @@ const hex32 = z.string().regex(/^[0-9a-f]{32}$/);
 export const pastEpochsMax = 64;
 
 const nodeFileSchema = z.discriminatedUnion('state', [
+  /** A key and no certificate yet. */
   z.object({ version: z.literal(1), state: z.literal('joining'), name: z.string() }),
+  /** Certified as the first master of a new cluster; its log is still empty. */
+  z.object({
+    ...{ version: z.literal(1), state: z.literal('founding'), name: z.string() },
+    ...{ clusterId: hex32, epoch: hex32 },
+  }),
+  /** Certified; `peers` are where the cluster was met. */
+  z.object({
+    ...{ version: z.literal(1), state: z.literal('enrolled'), name: z.string() },
+    clusterId: hex32,
+    peers: z.array(z.string().max(512)).max(64),
+  }),
   z.object({
     version: z.literal(1),
     state: z.literal('member'),

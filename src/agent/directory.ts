@@ -29,7 +29,7 @@ export interface Directory {
   readonly self: PeerId;
   configuration(): Configuration;
   setConfiguration(configuration: Configuration): void;
-  hello(peer: PeerId, hello: Hello, nowMs: Ms): void;
+  hello(peer: PeerId, hello: Hello, certificate: Certificate, nowMs: Ms): void;
   /** Addresses heard of second-hand; they never replace what the node itself said. */
   hint(peer: PeerId, addresses: readonly string[]): void;
   gossip(peer: PeerId, record: MemberGossip, nowMs: Ms): void;
@@ -98,9 +98,9 @@ export function createDirectory(self: PeerId, own: () => Certificate): Directory
       members = new Map(next.members.map((member) => [member.peerId, member]));
       changed();
     },
-    hello: (peer, hello, nowMs) => {
+    hello: (peer, hello, certificate, nowMs) => {
       const entry = node(peer);
-      entry.hello = hello.certificate;
+      entry.hello = certificate;
       if (hello.addresses.length > 0) entry.addresses = hello.addresses;
       entry.statusUrl = hello.statusUrl;
       entry.version = hello.version;

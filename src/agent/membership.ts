@@ -1,16 +1,16 @@
 /**
  * How a node gets into a cluster and knows the others. Whoever has the network key can ask who
- * somebody is (`hello`) and be let in (`admit`): the leader makes the member record, other nodes
- * pass the request on by one hop. The record binds the name to the key; the same name by another
- * key is refused. Until a configuration names this node it asks again and again, and stops with a
- * clear error when the answer can't change by waiting.
+ * somebody is (`hello`); who shows a certificate of the cluster is let in (`admit`): the leader
+ * makes the member record out of it, other nodes pass the request on by one hop. The same name by
+ * another key is refused. Until a configuration names this node it asks again and again, and stops
+ * with a clear error when the answer can't change by waiting.
  */
 import type { ClusterId, EpochId, Ms, PeerId } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
-import { AgentError, asAgentError } from '../base/error.ts';
+import { AgentError, asAgentError, type ErrorCode } from '../base/error.ts';
 import type { ConfigurationChange } from '../consensus/api.ts';
 import type { Mesh } from '../mesh/api.ts';
-import { type Certificate, rankOf, rightsOf } from '../wire/member.ts';
+import type { Certificate } from '../wire/member.ts';
 import {
   admitSchema,
   admittedSchema,
@@ -24,6 +24,7 @@ import {
 import type { Config } from './config.ts';
 import { pause } from './deadline.ts';
 import type { Directory } from './directory.ts';
+import type { Trust } from './trust/trust.ts';
 import { version } from './version.ts';
 
 const helloTimeoutMs = 3000;
@@ -50,13 +51,13 @@ export interface MembershipDeps {
   readonly mesh: Mesh;
   readonly directory: Directory;
   readonly clock: Clock;
-  readonly certificate: () => Certificate;
+  readonly trust: Trust;
   readonly cluster: () => Identified;
   readonly statusUrl: () => string | null;
   readonly leader: () => PeerId | null;
   readonly leads: () => boolean;
   /** Somebody of this cluster is in another epoch. */
-  readonly strayed: (hello: Hello) => void;
+  readonly strayed: (hello: Hello, certificate: Certificate) => void;
   /** Number and parent of this node's own epoch, from a member that knows them. */
   readonly learnEpoch: (hello: Hello) => void;
   readonly reconfigure: (change: ConfigurationChange, timeoutMs: Ms) => Promise<void>;
@@ -66,18 +67,12 @@ export interface Membership {
   /** Asks a peer who it is; both sides know each other afterwards. */
   greet(peer: PeerId): Promise<Hello>;
   /** Answers `hello` and `admit`. */
-  onHello(from: PeerId, body: Uint8Array): Uint8Array;
+  onHello(from: PeerId, body: Uint8Array): Promise<Uint8Array>;
   onAdmit(from: PeerId, body: Uint8Array): Promise<Uint8Array>;
   /** Dials the configured addresses until a member of a cluster answers. */
-  findCluster(signal: AbortSignal): Promise<FoundCluster>;
+  findCluster(peers: readonly string[], signal: AbortSignal): Promise<FoundCluster>;
   /** Asks until the leader has made the record; returns it. */
   join(signal: AbortSignal): Promise<Certificate>;
-}
-
-/** The certificate that a node asks for by its configuration. */
-export function certificateFrom(config: Config, peerId: PeerId): Certificate {
-  const { role, nodeId: name, zone, rank, workersMayLead } = config;
-  return { peerId, name, role, rank: rankOf(role, rank), zone, ...rightsOf(role, workersMayLead) };
 }
 
 /** `host:port` as a multiaddr; a multiaddr stays as it is. */
@@ -92,16 +87,23 @@ export function multiaddrOf(peer: string): string {
   return `/${kind}/${host}/tcp/${port}`;
 }
 
+const encodesSame = (a: Certificate, b: Certificate): boolean =>
+  (Object.keys(b) as (keyof Certificate)[]).every((key) => a[key] === b[key]);
+
 /** Answers that waiting doesn't change. */
-const hopeless = new Set(['conflict', 'cluster-mismatch', 'epoch-mismatch', 'forbidden']);
+const hopeless = new Set<ErrorCode>([
+  ...(['conflict', 'cluster-mismatch', 'epoch-mismatch', 'forbidden'] as const),
+  ...(['network-key-mismatch', 'certificate-invalid', 'certificate-revoked'] as const),
+  ...(['certificate-expired', 'role-not-certified'] as const),
+]);
 
 export function createMembership(deps: MembershipDeps): Membership {
-  const { config, mesh, directory, clock } = deps;
+  const { config, mesh, directory, clock, trust } = deps;
   let admitting: Promise<unknown> = Promise.resolve();
 
   const ownHello = (): Hello => ({
     protocol: nodeProtocol,
-    certificate: deps.certificate(),
+    certificate: trust.own().text,
     ...deps.cluster(),
     version,
     statusUrl: deps.statusUrl(),
@@ -113,39 +115,32 @@ export function createMembership(deps: MembershipDeps): Membership {
       .map(({ peerId, addresses }) => ({ peerId, addresses: [...addresses] })),
   });
 
-  /** Refuses whoever can't work with us; notes everybody else. */
-  function meet(peer: PeerId, hello: Hello): void {
-    if (hello.certificate.peerId !== peer)
-      throw new AgentError(
-        'forbidden',
-        `${peer} claims the certificate of ${hello.certificate.peerId}`,
-      );
+  /**
+   * Refuses whoever can't work with us; notes everybody else. A machine that is being enrolled has
+   * no certificate: it gets an answer and is nobody yet.
+   */
+  async function meet(peer: PeerId, hello: Hello): Promise<void> {
     const { min, max } = hello.protocol;
     if (agreedVersion(nodeProtocol, hello.protocol) === null)
       throw new AgentError(
         'forbidden',
-        `${hello.certificate.name} speaks node protocol ${min} to ${max}, this node ` +
-          `${nodeProtocol.min} to ${nodeProtocol.max}`,
+        `${peer} speaks node protocol ${min} to ${max}, this node ${nodeProtocol.min} to ` +
+          `${nodeProtocol.max}`,
       );
+    if (hello.certificate === null) return;
+    const certificate = await trust.learn(peer, hello.certificate);
     const own = deps.cluster();
-    if (hello.clusterId !== null && own.clusterId !== null) {
-      if (hello.clusterId !== own.clusterId)
-        throw new AgentError(
-          'cluster-mismatch',
-          `${hello.certificate.name} belongs to cluster ${hello.clusterId}, ` +
-            `${config.nodeId} to ${own.clusterId}`,
-        );
+    if (hello.epoch !== null && own.epoch !== null) {
       if (hello.epoch !== own.epoch) {
-        deps.strayed(hello);
+        deps.strayed(hello, certificate);
         throw new AgentError(
           'epoch-mismatch',
-          `${hello.certificate.name} belongs to epoch ${hello.epoch}, ` +
-            `${config.nodeId} to ${own.epoch}`,
+          `${certificate.name} belongs to epoch ${hello.epoch}, ${config.nodeId} to ${own.epoch}`,
         );
       }
       if (own.epochNumber === 0 && hello.epochNumber > 0) deps.learnEpoch(hello);
     }
-    directory.hello(peer, hello, clock.now().monoMs);
+    directory.hello(peer, hello, certificate, clock.now().monoMs);
     for (const member of hello.members) directory.hint(member.peerId, member.addresses);
   }
 
@@ -153,37 +148,27 @@ export function createMembership(deps: MembershipDeps): Membership {
     const body = encodeNodeMessage(ownHello());
     const answer = await mesh.request(peer, 'hello', body, { timeoutMs: helloTimeoutMs });
     const hello = decodeNodeMessage('hello', helloSchema, answer);
-    meet(peer, hello);
+    await meet(peer, hello);
     return hello;
   }
 
-  function onHello(from: PeerId, body: Uint8Array): Uint8Array {
-    meet(from, decodeNodeMessage('hello', helloSchema, body));
+  async function onHello(from: PeerId, body: Uint8Array): Promise<Uint8Array> {
+    await meet(from, decodeNodeMessage('hello', helloSchema, body));
     return encodeNodeMessage(ownHello());
   }
 
-  /** The leader's decision about a certificate; one at a time. */
-  async function decide(asked: Certificate): Promise<Certificate> {
+  /** The leader's decision about a certified member; one at a time. */
+  async function decide(member: Certificate): Promise<Certificate> {
     const { members } = directory.configuration();
-    const known = members.find((member) => member.peerId === asked.peerId);
-    if (known !== undefined) {
-      if (known.name !== asked.name || known.role !== asked.role)
-        throw new AgentError(
-          'conflict',
-          `${asked.peerId} is a member as ${known.name} (${known.role}), ` +
-            `not as ${asked.name} (${asked.role}); forget it first`,
-        );
-      return known;
-    }
-    const namesake = members.find((member) => member.name === asked.name);
-    if (namesake !== undefined)
+    const known = members.find(({ peerId }) => peerId === member.peerId);
+    if (known !== undefined && encodesSame(known, member)) return known;
+    const namesake = members.find(({ name }) => name === member.name);
+    if (namesake !== undefined && namesake.peerId !== member.peerId)
       throw new AgentError(
         'conflict',
-        `the name ${asked.name} belongs to the key ${namesake.peerId}; choose another nodeId, ` +
+        `the name ${member.name} belongs to the key ${namesake.peerId}; choose another name, ` +
           'or forget that member first',
       );
-    const rights = rightsOf(asked.role, config.workersMayLead);
-    const member: Certificate = { ...asked, ...rights };
     await deps.reconfigure({ type: 'admit', member }, admitTimeoutMs);
     return member;
   }
@@ -191,14 +176,13 @@ export function createMembership(deps: MembershipDeps): Membership {
   async function onAdmit(from: PeerId, body: Uint8Array): Promise<Uint8Array> {
     const admit = decodeNodeMessage('admit', admitSchema, body);
     const own = deps.cluster();
-    if (admit.clusterId !== own.clusterId)
-      throw new AgentError('cluster-mismatch', `this is cluster ${own.clusterId}`);
     if (admit.epoch !== own.epoch)
       throw new AgentError('epoch-mismatch', `this is epoch ${own.epoch}`);
-    if (!admit.forwarded && admit.certificate.peerId !== from)
-      throw new AgentError('forbidden', `${from} asks for ${admit.certificate.peerId}`);
+    if (!admit.forwarded && admit.peerId !== from)
+      throw new AgentError('forbidden', `${from} asks for ${admit.peerId}`);
+    const member = await trust.learn(admit.peerId, admit.certificate);
     if (deps.leads()) {
-      const decision = admitting.then(() => decide(admit.certificate));
+      const decision = admitting.then(() => decide(member));
       // The next one waits for this decision, whatever it is.
       admitting = decision.then(
         () => undefined,
@@ -223,8 +207,8 @@ export function createMembership(deps: MembershipDeps): Membership {
     }
   }
 
-  async function findCluster(signal: AbortSignal): Promise<FoundCluster> {
-    const addresses = config.peers.map(multiaddrOf);
+  async function findCluster(peers: readonly string[], signal: AbortSignal): Promise<FoundCluster> {
+    const addresses = peers.map(multiaddrOf);
     let last = 'nobody answered';
     let refusals = 0;
     while (!signal.aborted) {
@@ -258,10 +242,11 @@ export function createMembership(deps: MembershipDeps): Membership {
   }
 
   async function join(signal: AbortSignal): Promise<Certificate> {
-    const { clusterId, epoch } = deps.cluster();
-    if (clusterId === null || epoch === null) throw new AgentError('internal', 'join before hello');
-    const certificate = deps.certificate();
-    const body = encodeNodeMessage({ certificate, clusterId, epoch, forwarded: false });
+    const { epoch } = deps.cluster();
+    if (epoch === null) throw new AgentError('internal', 'join before hello');
+    const certificate = trust.own().text;
+    const asked = { peerId: mesh.peerId, certificate, epoch, forwarded: false };
+    const body = encodeNodeMessage(asked);
     let last = 'no member is linked';
     while (!signal.aborted) {
       for (const door of doors())

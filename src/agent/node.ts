@@ -4,37 +4,31 @@
  * loop runs; a leader need not be there yet. What was started is stopped in reverse, also when the
  * start fails half-way.
  */
-import { randomInt } from 'node:crypto';
-import { join } from 'node:path';
 import type { LogIndex, PeerId } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/error.ts';
-import { createPrng } from '../base/prng.ts';
 import type { Fact } from '../consensus/api.ts';
 import type { Mesh } from '../mesh/api.ts';
-import { createMesh } from '../mesh/mesh.ts';
-import { loadNetworkKey } from '../mesh/network-key.ts';
 import type { Certificate } from '../wire/member.ts';
 import type { Hello } from '../wire/node-message.ts';
 import { createAddressBook } from './address-book.ts';
+import type { IdentityFace } from './api.ts';
 import type { Config } from './config.ts';
 import type { DataFolder, MemberFile } from './data-folder.ts';
-import { createDirectory, type Directory } from './directory.ts';
-import { createLeadership, type Leadership } from './leadership.ts';
+import type { Directory } from './directory.ts';
+import type { Leadership } from './leadership.ts';
 import { keepLinks } from './link-policy.ts';
-import {
-  certificateFrom,
-  createMembership,
-  type Identified,
-  type Membership,
-  multiaddrOf,
-} from './membership.ts';
+import type { Identified } from './membership.ts';
 import type { AgentMetrics } from './metrics.ts';
+import { type Identity, openIdentity } from './node-identity.ts';
 import { createPeerService, type PeerService } from './peer-service.ts';
 import { createStrays, type Stray } from './recovery/strays.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
-import { identify, planStart, type StartPlan } from './start-plan.ts';
+import { foundsCluster, identify, planStart, type StartPlan } from './start-plan.ts';
 import { openStores, type Stores } from './stores.ts';
+import { foundCluster } from './trust/founding.ts';
+import { createStanding, type Standing } from './trust/standing.ts';
+import type { LastRefusal, Trust } from './trust/trust.ts';
 
 export interface NodeDeps {
   readonly config: Config;
@@ -43,6 +37,7 @@ export interface NodeDeps {
   readonly metrics: AgentMetrics;
   readonly statusUrl: () => string | null;
   readonly event: (type: string, data: Record<string, unknown>) => void;
+  readonly onRefused: (refusal: LastRefusal) => void;
   readonly onFact: (fact: Fact, directory: Directory) => void;
   readonly onApplied: (index: LogIndex) => void;
   readonly onFailure: (text: string, error: unknown) => void;
@@ -58,6 +53,8 @@ export interface Node {
   readonly directory: Directory;
   readonly leadership: Leadership;
   readonly peers: PeerService;
+  readonly trust: Trust;
+  readonly identity: IdentityFace;
   readonly networkKey: string;
   readonly member: MemberFile;
   /** Members of this cluster that are in another epoch. */
@@ -73,15 +70,6 @@ export interface NodeStarter {
   stop(): Promise<void>;
 }
 
-/** What exists once the mesh can be made: who this node is and whom it knows. */
-interface Identity {
-  readonly mesh: Mesh;
-  readonly networkKey: string;
-  readonly directory: Directory;
-  readonly leadership: Leadership;
-  readonly membership: Membership;
-}
-
 const nowhere: Identified = {
   clusterId: null,
   epoch: null,
@@ -94,7 +82,6 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
   const closers: { name: string; close: () => Promise<void> | void }[] = [];
   let cluster: Identified = nowhere;
   const strays = createStrays();
-  let admitted: Certificate | null = null;
   let identity: Identity | null = null;
   let runtime: Runtime | null = null;
 
@@ -102,14 +89,10 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     if (value === null) throw new AgentError('unavailable', `${what} is not there yet`);
     return value;
   };
-  const certificate = (self: PeerId): Certificate =>
-    identity?.directory.configuration().members.find((member) => member.peerId === self) ??
-    admitted ??
-    certificateFrom(config, self);
-
   const peers = createPeerService({
     clock,
     metrics: deps.metrics,
+    trust: () => need(identity, 'trust').trust,
     membership: () => need(identity, 'membership').membership,
     directory: () => need(identity, 'directory').directory,
     leadership: () => identity?.leadership ?? null,
@@ -118,50 +101,23 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     event: deps.event,
   });
 
-  async function openIdentity(plan: StartPlan): Promise<Identity> {
-    const path = config.networkKeyFile ?? join(folder.path, 'network.key');
-    const create = plan.type === 'bootstrap' && config.networkKeyFile === null;
-    const networkKey = await loadNetworkKey(path, { create });
-    if (folder.node() === null)
-      await folder.writeNode({ version: 1, state: 'joining', name: config.nodeId });
-    const mesh = await createMesh(
-      { handlers: peers.handlers, clock, prng: createPrng(randomInt(2 ** 48 - 1)) },
-      {
-        dir: folder.path,
-        listen: [multiaddrOf(`${config.meshHost}:${config.meshPort}`)],
-        announce: config.announce,
-        networkKey,
-        clusterId: () => cluster.clusterId,
-      },
-    );
-    const directory = createDirectory(mesh.peerId, () => certificate(mesh.peerId));
-    const leadership = createLeadership(mesh.peerId, clock);
-    const membership = createMembership({
-      config,
-      mesh,
-      directory,
-      clock,
-      certificate: () => certificate(mesh.peerId),
+  const openOwnIdentity = (): Promise<Identity> =>
+    openIdentity({
+      ...{ config, folder, clock, handlers: peers.handlers, learnEpoch },
+      statusUrl: deps.statusUrl,
+      onRefused: deps.onRefused,
       cluster: () => {
         const { clusterId, epoch, epochNumber, parentEpoch } = cluster;
         return { clusterId, epoch, epochNumber, parentEpoch };
       },
-      statusUrl: deps.statusUrl,
-      strayed: (hello) => strays.note(hello, clock.now().monoMs),
-      learnEpoch,
-      leader: () => leadership.view().leader,
-      leads: () => leadership.view().state === 'leader',
+      strayed: (hello, certificate) => strays.note(hello, certificate, clock.now().monoMs),
       reconfigure: (change, timeoutMs) => need(runtime, 'consensus').reconfigure(change, timeoutMs),
     });
-    return { mesh, networkKey, directory, leadership, membership };
-  }
 
   async function openMember(plan: StartPlan, who: Identity, signal: AbortSignal) {
-    const member = await identify(plan, {
-      name: config.nodeId,
-      logDir: folder.logDir,
-      find: () => who.membership.findCluster(signal),
-    });
+    const peersToMeet = plan.type === 'join' ? plan.peers : config.peers;
+    const find = () => who.membership.findCluster(peersToMeet, signal);
+    const member = await identify(plan, config.nodeId, find);
     cluster = member;
     const stores = await openStores({
       catalogDir: folder.catalogDir,
@@ -179,7 +135,12 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     return { member, stores };
   }
 
-  async function startRuntime(who: Identity, stores: Stores, member: MemberFile): Promise<Runtime> {
+  async function startRuntime(
+    who: Identity,
+    stores: Stores,
+    member: MemberFile,
+    standing: Standing,
+  ): Promise<Runtime> {
     const made = createRuntime({
       config,
       clock,
@@ -187,7 +148,7 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
       mesh: who.mesh,
       stores,
       member,
-      certificate: certificate(who.mesh.peerId),
+      certificate: who.trust.own().member,
       incomingDir: folder.incomingDir,
       onFact: (fact) => {
         who.leadership.fact(fact);
@@ -195,7 +156,10 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
           who.directory.setConfiguration(fact.configuration);
         deps.onFact(fact, who.directory);
       },
-      onApplied: deps.onApplied,
+      onApplied: (index) => {
+        deps.onApplied(index);
+        standing.onApplied();
+      },
       onFailure: deps.onFailure,
       onFatal: deps.onFatal,
     });
@@ -224,7 +188,6 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     const self = who.mesh.peerId;
     const inside = who.directory.configuration().members.find((one) => one.peerId === self);
     const record = inside ?? (await who.membership.join(signal));
-    admitted = record;
     const { epochNumber, parentEpoch } = cluster;
     const next: MemberFile = { ...member, epochNumber, parentEpoch, certificate: record };
     if (JSON.stringify(member.certificate) !== JSON.stringify(record)) await folder.writeNode(next);
@@ -235,7 +198,7 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
   function dialSeeds(who: Identity, signal: AbortSignal): void {
     if (config.peers.length === 0) return;
     const work = who.membership
-      .findCluster(signal)
+      .findCluster(config.peers, signal)
       .then(() => undefined)
       .catch((error: unknown) => {
         if (!signal.aborted) deps.onFailure('the configured peers were not reached', error);
@@ -244,23 +207,32 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
   }
 
   async function start(signal: AbortSignal): Promise<Node> {
-    const plan = planStart(config, folder);
-    const who = await openIdentity(plan);
-    identity = who;
-    if (plan.type === 'restart') {
-      cluster = plan.member;
-      admitted = plan.member.certificate;
+    if (foundsCluster(config, folder)) {
+      const { nodeId: name, zone, rank, workersMayLead } = config;
+      await foundCluster(folder, { name, zone, rank, workersMayLead }, clock.wallMs());
     }
-    peers.serve('hello', (from, body) => who.membership.onHello(from, body));
-    peers.serve('admit', (from, body) => who.membership.onAdmit(from, body));
+    const plan = planStart(config, folder);
+    const who = await openOwnIdentity();
+    identity = who;
+    const where = plan.type === 'restart' ? plan.member : nowhere;
+    cluster = { ...where, clusterId: who.trust.clusterId };
+    peers.serve('hello', 'nothing', (from, body) => who.membership.onHello(from, body));
+    peers.serve('admit', 'member', (from, body) => who.membership.onAdmit(from, body));
     keepLinks(who);
     const book = createAddressBook(folder.path, deps.onFailure);
     await who.mesh.start();
     closers.push({ name: 'mesh', close: () => who.mesh.stop() });
     const { member, stores } = await openMember(plan, who, signal);
+    const standing = createStanding({
+      ...{ ...who, config, clock, peers, stores, dir: folder.path },
+      ...{ metrics: deps.metrics, event: deps.event, onFailure: deps.onFailure },
+    });
+    await standing.readRevocations();
+    closers.push({ name: 'standing', close: () => standing.stop() });
     await book.start(who.directory);
     closers.push({ name: 'addresses', close: () => book.stop() });
-    const made = await startRuntime(who, stores, member);
+    const made = await startRuntime(who, stores, member, standing);
+    const face = standing.start(made);
     if (plan.type === 'restart') dialSeeds(who, signal);
     const known = plan.type === 'bootstrap' ? member : await admit(member, who, signal);
     return {
@@ -271,6 +243,8 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
       directory: who.directory,
       leadership: who.leadership,
       peers,
+      trust: who.trust,
+      identity: face,
       networkKey: who.networkKey,
       get member() {
         const { epochNumber, parentEpoch } = cluster;
@@ -278,7 +252,7 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
       },
       strays: () => strays.list(clock.now().monoMs),
       greet: (peer) => who.membership.greet(peer),
-      certificate: () => certificate(who.mesh.peerId),
+      certificate: () => who.trust.own().member,
     };
   }
 

@@ -9,7 +9,8 @@ export function sayWhere(
   { provider, statusUrl }: { provider: Provider | null; statusUrl: string | null },
   onFailure: (text: string, error: unknown) => void,
 ): void {
-  const { name, role, zone } = node.certificate();
+  const { text, member } = node.trust.own();
+  const { name, role, zone } = member;
   const body = encodeGossip('members', {
     type: 'member',
     name,
@@ -20,6 +21,7 @@ export function sayWhere(
     content: provider && { peerId: provider.peerId, addresses: [...provider.addresses] },
     version,
     incarnation: node.mesh.incarnation,
+    certificate: text,
   });
   node.mesh
     .publish('members', body)

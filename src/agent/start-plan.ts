@@ -1,74 +1,83 @@
 /**
- * What kind of start this is: a known member goes on, a node with peers joins their cluster, and
- * one master in an empty folder without peers makes a new cluster if it is told to. Contradictions
- * between folder and configuration are refused with the reason.
+ * What kind of start this is: a known member goes on, a certified node joins its cluster, and one
+ * master makes a new cluster. Contradictions between folder and configuration are refused with the
+ * reason, and a folder without a certificate with the way to get one.
  */
-import { randomBytes } from 'node:crypto';
 import type { ClusterId, EpochId } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
-import { readStoreHeader } from '../store/log-store.ts';
+import type { Role } from '../wire/member.ts';
 import type { Config } from './config.ts';
 import type { DataFolder, MemberFile } from './data-folder.ts';
 import type { FoundCluster } from './membership.ts';
 
 export type StartPlan =
   | { readonly type: 'restart'; readonly member: MemberFile }
-  | { readonly type: 'bootstrap' }
-  | { readonly type: 'join' };
+  | { readonly type: 'bootstrap'; readonly clusterId: ClusterId; readonly epoch: EpochId }
+  | { readonly type: 'join'; readonly clusterId: ClusterId; readonly peers: readonly string[] };
 
-export function planStart(config: Config, folder: Pick<DataFolder, 'path' | 'node'>): StartPlan {
+type Folder = Pick<DataFolder, 'path' | 'node'>;
+
+/** Whether this start makes a new cluster first. */
+export function foundsCluster(config: Config, folder: Folder): boolean {
+  return folder.node() === null && config.startCluster && config.peers.length === 0;
+}
+
+export function planStart(config: Config, folder: Folder): StartPlan {
   const file = folder.node();
   if (file !== null && file.name !== config.nodeId)
     throw new AgentError(
       'bad-request',
       `${folder.path} belongs to the node ${file.name}, not to ${config.nodeId}`,
     );
-  if (file?.state === 'member') {
-    if (file.left)
-      throw new AgentError(
-        'forbidden',
-        `${file.name} has left its cluster; to join one anew, start with an empty folder`,
-      );
-    const role = file.certificate?.role ?? config.role;
-    if (role !== config.role)
-      throw new AgentError(
-        'bad-request',
-        `${file.name} was admitted as ${role}, the configuration says ${config.role}: a role ` +
-          'changes by forgetting the member and joining anew',
-      );
-    return { type: 'restart', member: file };
+  switch (file?.state) {
+    case 'member':
+      if (file.left)
+        throw new AgentError(
+          'forbidden',
+          `${file.name} has left its cluster; to join one anew, start with an empty folder`,
+        );
+      return { type: 'restart', member: file };
+    case 'founding':
+      return { type: 'bootstrap', clusterId: file.clusterId, epoch: file.epoch };
+    case 'enrolled': {
+      const peers = config.peers.length > 0 ? config.peers : file.peers;
+      return { type: 'join', clusterId: file.clusterId, peers };
+    }
+    default:
+      throw uncertified(folder.path);
   }
-  if (config.peers.length > 0) return { type: 'join' };
-  if (config.startCluster) return { type: 'bootstrap' };
-  throw new AgentError(
-    'bad-request',
-    `${folder.path} is empty: give peers to join their cluster, or startCluster on one master`,
+}
+
+export function uncertified(path: string): AgentError {
+  return new AgentError(
+    'role-not-certified',
+    `${path} holds no certificate. To join a cluster, run 'bellwether token create' on one of ` +
+      "its masters and 'bellwether join TOKEN' here; a new cluster is made by 'bellwether init', " +
+      'or by agent --role master --start-cluster in an empty folder',
   );
 }
 
-/** Cluster and epoch of this node: known, new, or asked of the configured peers. */
+/** A role is what the certificate says. */
+export function checkRole(name: string, certified: Role, configured: Role): void {
+  if (certified === configured) return;
+  throw new AgentError(
+    'role-not-certified',
+    `${name} is certified as ${certified}, the configuration says ${configured}; give it as ` +
+      `${certified}, or change the certificate with: bellwether role set ${name} ${configured}`,
+  );
+}
+
+/** What the folder says once the log exists. */
 export async function identify(
   plan: StartPlan,
-  options: {
-    readonly name: string;
-    readonly logDir: string;
-    readonly find: () => Promise<FoundCluster>;
-  },
+  name: string,
+  find: () => Promise<FoundCluster>,
 ): Promise<MemberFile> {
   if (plan.type === 'restart') return plan.member;
   const base = {
-    version: 1 as const,
-    state: 'member' as const,
-    name: options.name,
-    epochNumber: 1,
-    parentEpoch: null,
-    pastEpochs: [],
-    certificate: null,
+    ...({ version: 1, state: 'member', name, epochNumber: 1, certificate: null } as const),
+    ...{ parentEpoch: null, pastEpochs: [] },
   };
-  if (plan.type === 'join') return { ...base, ...(await options.find()), bootstrap: false };
-  // A log without a `member` file is of a start that was interrupted before anything was in it.
-  const header = await readStoreHeader(options.logDir);
-  const clusterId: ClusterId = header?.clusterId ?? randomBytes(16).toString('hex');
-  const epoch: EpochId = header?.epoch ?? randomBytes(16).toString('hex');
-  return { ...base, clusterId, epoch, bootstrap: true };
+  if (plan.type === 'join') return { ...base, ...(await find()), bootstrap: false };
+  return { ...base, clusterId: plan.clusterId, epoch: plan.epoch, bootstrap: true };
 }

@@ -16,6 +16,15 @@ export type ErrorCode =
   | 'session-expired'
   | 'epoch-mismatch' // the peer belongs to another epoch of the cluster
   | 'cluster-mismatch' // the peer belongs to another cluster
+  | 'token-wrong' // a join token that is mistyped, or that the cluster never made
+  | 'token-used' // a join token lets one machine in, once
+  | 'token-expired'
+  | 'network-key-mismatch' // the other side has another network key
+  | 'certificate-missing' // a peer that has shown no certificate
+  | 'certificate-invalid' // not signed by this cluster's authority, or not for this key
+  | 'certificate-expired' // its time is over, or has not come, by this node's clock
+  | 'certificate-revoked'
+  | 'role-not-certified' // the certificate does not allow what is asked or configured
   | 'damaged' // a stored file fails its check; the text names file and offset
   | 'disk-full'
   | 'already-running' // another agent holds the data folder

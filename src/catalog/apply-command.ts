@@ -6,6 +6,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { unreachable } from '../base/assert.ts';
 import type { Command, CommandResult, SimpleCommand } from '../wire/command.ts';
 import { type ApplyContext, done, refused } from './apply-context.ts';
+import { applyRevocation, applyTokenPut, applyTokenUse } from './apply-identity.ts';
 import { applyIndexPut, applyIndexRemove } from './apply-index.ts';
 import {
   applyDrain,
@@ -49,6 +50,12 @@ function applySimple(context: ApplyContext, command: SimpleCommand): CommandResu
       return applyPause(context, command);
     case 'pause.clear':
       return applyResume(context);
+    case 'token.put':
+      return applyTokenPut(context, command);
+    case 'token.use':
+      return applyTokenUse(context, command);
+    case 'certificate.revoke':
+      return applyRevocation(context, command);
     default:
       return unreachable(command);
   }

@@ -31,6 +31,8 @@ const sources: ReadonlyMap<string, string> = new Map([
   ['idempotency', 'idempotency'],
   ['ballots', 'ballots'],
   ['takeovers', 'takeovers'],
+  ['tokens', 'tokens'],
+  ['revocations', 'revocations'],
   ...indexTypes.map((type) => [`index.${type}`, `index_rows WHERE type = '${type}'`] as const),
 ]);
 

@@ -15,6 +15,9 @@ export interface CatalogLimits {
   readonly tombstonesMax: number;
   readonly ballotsMax: number;
   readonly takeoversMax: number;
+  readonly tokensMax: number;
+  /** Revocations are never dropped: beyond this another one is refused. */
+  readonly revocationsMax: number;
   /** Old rows are looked for whenever the log index is a multiple of this. */
   readonly sweepEntries: number;
 }
@@ -29,6 +32,8 @@ export const catalogLimits: CatalogLimits = {
   tombstonesMax: 262_144,
   ballotsMax: 1000,
   takeoversMax: 1000,
+  tokensMax: 1024,
+  revocationsMax: 16_384,
   sweepEntries: 64,
 };
 

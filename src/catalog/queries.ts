@@ -5,6 +5,7 @@
  * them.
  */
 import type { Query } from './query.ts';
+import { revocationsList, tokensList } from './query-identity.ts';
 import { indexCounts, indexGet, indexList, searchText } from './query-index.ts';
 import { operations } from './query-operations.ts';
 import {
@@ -37,5 +38,7 @@ export const queries: Readonly<Record<string, Query>> = {
   'ballots.get': ballotsGet,
   'takeovers.list': takeoversList,
   operations,
+  'tokens.list': tokensList,
+  'revocations.list': revocationsList,
   stats,
 };

@@ -92,6 +92,26 @@ export type PauseRow = {
   expires_at_ms: number | null;
 };
 
+/** A join token; `used_by` is null until its one use. */
+export type TokenRow = {
+  id: string;
+  hash: string;
+  grant_text: string;
+  expires_at_ms: number;
+  made_index: number;
+  used_by: string | null;
+  used_at_ms: number | null;
+};
+
+export type RevocationRow = {
+  peer: string;
+  name: string;
+  floor: number;
+  reason: string;
+  at_index: number;
+  at_ms: number;
+};
+
 export const specs = {
   members: {
     name: 'members',
@@ -133,6 +153,18 @@ export const specs = {
     columns: ['key', 'request_hash', 'at_index', 'result'],
   },
   ballots: { name: 'ballots', key: ['term'], columns: ['term', 'at_index', 'at_ms', 'ballot'] },
+  tokens: {
+    name: 'tokens',
+    key: ['id'],
+    columns: [
+      ...['id', 'hash', 'grant_text', 'expires_at_ms', 'made_index', 'used_by', 'used_at_ms'],
+    ],
+  },
+  revocations: {
+    name: 'revocations',
+    key: ['peer'],
+    columns: ['peer', 'name', 'floor', 'reason', 'at_index', 'at_ms'],
+  },
   takeovers: { name: 'takeovers', key: ['at_index'], columns: ['at_index', 'at_ms', 'record'] },
   drains: {
     name: 'drains',
@@ -193,8 +225,17 @@ CREATE TABLE pauses (scope TEXT PRIMARY KEY, at_index INTEGER NOT NULL, at_ms RE
   owner TEXT NOT NULL, reason TEXT NOT NULL, expires_at_ms REAL) WITHOUT ROWID, STRICT;
 `;
 
+const identityTables = `
+CREATE TABLE tokens (id TEXT PRIMARY KEY, hash TEXT NOT NULL, grant_text TEXT NOT NULL,
+  expires_at_ms REAL NOT NULL, made_index INTEGER NOT NULL, used_by TEXT, used_at_ms REAL)
+  WITHOUT ROWID, STRICT;
+CREATE INDEX tokens_by_index ON tokens (made_index, id);
+CREATE TABLE revocations (peer TEXT PRIMARY KEY, name TEXT NOT NULL, floor INTEGER NOT NULL,
+  reason TEXT NOT NULL, at_index INTEGER NOT NULL, at_ms REAL NOT NULL) WITHOUT ROWID, STRICT;
+`;
+
 /** In order, never changed once released: a catalog of version n has taken the first n. */
-const steps: readonly string[] = [firstTables, operationTables];
+const steps: readonly string[] = [firstTables, operationTables, identityTables];
 export const schemaVersion = steps.length;
 
 /** Takes the steps that this database lacks; one from a newer program is refused. */

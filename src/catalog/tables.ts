@@ -14,9 +14,11 @@ import type {
   MemberRow,
   PauseRow,
   PinRow,
+  RevocationRow,
   SessionResultRow,
   SessionRow,
   TakeoverRow,
+  TokenRow,
   TombstoneRow,
 } from './schema.ts';
 import { specs } from './schema.ts';
@@ -35,6 +37,8 @@ export interface Tables {
   readonly takeovers: Table<TakeoverRow>;
   readonly drains: Table<DrainRow>;
   readonly pauses: Table<PauseRow>;
+  readonly tokens: Table<TokenRow>;
+  readonly revocations: Table<RevocationRow>;
   readonly state: readonly Table<Row>[];
   readonly counters: Counters;
   readonly digest: SetDigest;
@@ -77,6 +81,8 @@ export function createTables(db: DatabaseSync): Tables {
     takeovers: table<TakeoverRow>('takeovers'),
     drains: table<DrainRow>('drains'),
     pauses: table<PauseRow>('pauses'),
+    tokens: table<TokenRow>('tokens'),
+    revocations: table<RevocationRow>('revocations'),
   };
   const state = Object.values(named) as unknown as Table<Row>[];
   return {

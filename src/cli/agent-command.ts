@@ -63,7 +63,10 @@ async function beginEpoch(data: string, order: EpochOrder, io: Io): Promise<numb
   return exitCodes.ok;
 }
 
-async function runAgent(options: Readonly<Record<string, unknown>>, io: Io): Promise<number> {
+export async function runAgent(
+  options: Readonly<Record<string, unknown>>,
+  io: Io,
+): Promise<number> {
   const { config: file, parentPipe, ...flags } = options;
   const config = loadConfig({
     file: typeof file === 'string' ? file : null,
@@ -114,12 +117,9 @@ async function runAgent(options: Readonly<Record<string, unknown>>, io: Io): Pro
   return end.exit;
 }
 
-export function addAgentCommand(program: Command, io: Io, exit: Run): void {
-  program
-    .command('agent')
-    .description('runs one agent in the foreground')
-    .option('--role <role>', 'master, worker or leecher')
-    .option('--node-id <name>', 'name of this node (default: the host name)')
+/** The options that both `agent` and `join` take. */
+export function withAgentOptions(command: Command): Command {
+  return command
     .option('--zone <zone>', 'failure zone, used to spread copies')
     .option('--config <file>', 'YAML file with any of these and more')
     .option('--data <folder>', 'folder for everything this node keeps (default: ~/.bellwether)')
@@ -128,22 +128,30 @@ export function addAgentCommand(program: Command, io: Io, exit: Run): void {
     .option('--mesh-host <address>', 'address the mesh listens on (default: 0.0.0.0)')
     .option('--mesh-port <port>', 'its port (default: 4101)')
     .option('--peers <addresses>', 'where others listen: multiaddrs or host:port, with commas')
-    .option('--network-key-file <file>', 'the key of the private network')
     .option('--workers-may-lead <bool>', 'whether a worker leads when no master can')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent')
-    .option(
-      '--start-cluster',
-      'join the mesh of --peers; in an empty folder without --peers make a new cluster',
-    )
     .option(
       '--start-daemon [types]',
       'runs daemons of this machine: ipfs (the default), or several with commas',
     )
-    .option('--parent-pipe', 'stop when standard input closes (for programs that start agents)')
-    .action(async (options: Record<string, unknown>) => {
-      const code = await runAgent(options, io).catch((thrown) => tellError(thrown, io, false));
-      exit(code);
-      // Threads and sockets of a library may linger; everything that had to be written is.
-      setImmediate(() => process.exit(code));
-    });
+    .option('--parent-pipe', 'stop when standard input closes (for programs that start agents)');
+}
+
+export function addAgentCommand(program: Command, io: Io, exit: Run): void {
+  const command = program
+    .command('agent')
+    .description('runs one agent in the foreground')
+    .option('--role <role>', 'must be the role of its certificate (default: that role)')
+    .option('--node-id <name>', 'name of this node (default: the one in its certificate)')
+    .option('--network-key-file <file>', 'the key of the private network')
+    .option(
+      '--start-cluster',
+      'join the mesh; as a master in an empty folder make a new cluster first, as init does',
+    );
+  withAgentOptions(command).action(async (options: Record<string, unknown>) => {
+    const code = await runAgent(options, io).catch((thrown) => tellError(thrown, io, false));
+    exit(code);
+    // Threads and sockets of a library may linger; everything that had to be written is.
+    setImmediate(() => process.exit(code));
+  });
 }

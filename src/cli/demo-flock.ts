@@ -50,7 +50,6 @@ export interface FlockOptions {
   readonly program: string;
   readonly plans: readonly NodePlan[];
   readonly configFile: string;
-  readonly networkKeyFile: string;
   /** Told when an agent ends that nobody here ended. */
   readonly onLost: (name: string, how: string) => void;
 }
@@ -63,7 +62,7 @@ function argumentsFor(plan: NodePlan, first: NodePlan, options: FlockOptions): s
     ...['--role', plan.role, '--node-id', plan.name, '--data', plan.data],
     ...['--http-port', String(plan.httpPort)],
     ...['--mesh-host', '127.0.0.1', '--mesh-port', String(plan.meshPort)],
-    ...['--config', options.configFile, '--network-key-file', options.networkKeyFile],
+    ...['--config', options.configFile],
     ...(plan === first ? [] : ['--peers', mesh]),
     '--start-cluster',
     '--parent-pipe',

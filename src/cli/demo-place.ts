@@ -1,10 +1,8 @@
 /**
- * Where a demo lives: its folder, its ports, its network key, and the lock that keeps a second one
- * away. Everything that can be wrong before an agent is started is found here.
+ * Where a demo lives: its folder, its ports, its nodes' keys and certificates, and the lock that
+ * keeps a second one away. Everything that can be wrong before an agent is started is found here.
  */
-import { randomBytes } from 'node:crypto';
 import {
-  existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -42,7 +40,6 @@ export interface Place {
   readonly folder: string;
   readonly plans: readonly NodePlan[];
   readonly configFile: string;
-  readonly networkKeyFile: string;
   /** Removes the folder unless it is kept. */
   leave(): void;
 }
@@ -115,13 +112,17 @@ export async function preparePlace({ keep, bytes, usualPorts }: PlaceOptions): P
         meshPort: await portFor(usualPorts ? meshPortFirst + i : null, taken),
         data: join(folder, name),
       });
-    const networkKeyFile = join(folder, 'network.key');
-    if (!existsSync(networkKeyFile))
-      writeFileSync(networkKeyFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+    // Loaded here alone: whoever talks to an agent over HTTP needs none of it.
+    const { foundFlock } = await import('../agent/trust/founding.ts');
+    const folders = plans.map((plan) => ({
+      ...plan,
+      mesh: `/ip4/127.0.0.1/tcp/${plan.meshPort}`,
+    }));
+    await foundFlock(folders, Date.now());
     const configFile = join(folder, 'demo.yaml');
     const timing = Object.entries(demoTiming).map(([name, ms]) => `  ${name}: ${ms}\n`);
     writeFileSync(configFile, `# Timing of the demo.\ntiming:\n${timing.join('')}`);
-    return { folder, plans, configFile, networkKeyFile, leave };
+    return { folder, plans, configFile, leave };
   } catch (thrown) {
     leave();
     throw thrown;

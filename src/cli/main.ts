@@ -25,7 +25,8 @@ setFlagsFromString('--semi-space-growth-factor=1');
 function fixAllocator(): void {
   const { env, execPath, execArgv, argv, platform } = process;
   const isSet = env.MALLOC_MMAP_THRESHOLD_ !== undefined;
-  if (isSet || platform !== 'linux' || argv[2] !== 'agent' || !process.execve) return;
+  const runsAgent = argv[2] === 'agent' || argv[2] === 'join';
+  if (isSet || platform !== 'linux' || !runsAgent || !process.execve) return;
   const settings = { ...env, MALLOC_MMAP_THRESHOLD_: '131072' };
   process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], settings);
 }

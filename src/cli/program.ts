@@ -13,8 +13,10 @@ import { addDaemonCommands } from './daemon-commands.ts';
 import { addDemoCommand } from './demo-command.ts';
 import { exitCodes } from './exit-code.ts';
 import { addHealthCommand } from './health-command.ts';
+import { addIdentityCommands } from './identity-commands.ts';
 import { addIndexCommands } from './index-commands.ts';
 import type { Io } from './io.ts';
+import { addJoinCommands } from './join-commands.ts';
 import { addOperationCommands } from './operation-commands.ts';
 import { addPinCommands } from './pin-commands.ts';
 import { addRecoveryCommands } from './recovery-commands.ts';
@@ -88,10 +90,12 @@ function createProgram(io: Io, exit: Run): Command {
   addDaemonCommands(program, act);
   addOperationCommands(program, act);
   addWhyCommands(program, act);
+  addIdentityCommands(program, act);
   for (const leaf of leavesOf(program)) withConnection(leaf);
   addBackupCommands(program, io, exit);
   addRecoveryCommands(program, io, exit);
   addAgentCommand(program, io, exit);
+  addJoinCommands(program, io, exit);
   addDemoCommand(program, io, exit);
   addSimCommand(program, io, exit);
   const settle = (command: Command): void => {

@@ -13,6 +13,7 @@ import { createContentRoutes } from './content-routes.ts';
 import { createDaemonRoutes } from './daemon-routes.ts';
 import { createEventRoutes } from './event-routes.ts';
 import { createHttpMetrics } from './http-metrics.ts';
+import { createIdentityRoutes } from './identity-routes.ts';
 import { createIndexRoutes } from './index-routes.ts';
 import { createNotBuiltRoutes } from './not-built-routes.ts';
 import { openApiOf } from './openapi.ts';
@@ -69,6 +70,7 @@ function routesOf(agent: Agent, metrics: ReturnType<typeof createHttpMetrics>, v
     ...createContentRoutes(agent),
     ...createPinRoutes(agent),
     ...createIndexRoutes(agent),
+    ...createIdentityRoutes(agent),
     ...createEventRoutes(agent),
     ...createOperationRoutes(agent),
     ...createRecoveryRoutes(agent),

@@ -48,6 +48,8 @@ export interface MeshHandlers {
     header: Uint8Array,
     source: AsyncIterable<Uint8Array>,
   ): Promise<void>;
+  /** Whether this speaker's record counts; asked before it is held, delivered or passed on. */
+  mayGossip(from: PeerId, topic: string, body: Uint8Array): Promise<boolean>;
   /** A gossip message whose signature, size and type were checked. */
   onGossip(from: PeerId, topic: string, body: Uint8Array): void;
 }
@@ -69,7 +71,7 @@ export interface Mesh {
   setPeers(peers: readonly MeshPeer[]): void;
   /**
    * Connects to a multiaddr without knowing who is there and answers who is. Throws `unavailable`
-   * when nobody answers, `forbidden` when the handshake is refused (another network key),
+   * when nobody answers, `network-key-mismatch` when the handshake is refused,
    * `conflict` when it is this node itself. Any peer with the network key can be asked and may ask.
    */
   dial(address: string, options: { timeoutMs: Ms }): Promise<PeerId>;

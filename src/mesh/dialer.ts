@@ -48,7 +48,7 @@ export async function dialAddress(host: Host, address: string, timeoutMs: Ms): P
       throw new AgentError('conflict', `${address} is this node itself`, { cause });
     if (await accepts(target, Math.min(timeoutMs, 1000)))
       throw new AgentError(
-        'forbidden',
+        'network-key-mismatch',
         `${address} answers but refuses the handshake: is its network key the same?`,
         { cause },
       );

@@ -96,6 +96,7 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
     incarnation,
     cluster,
     wallMs: () => clock.wallMs(),
+    mayGossip: handlers.mayGossip,
   });
   const gossip = createGossiper({
     self,

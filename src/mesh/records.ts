@@ -23,7 +23,14 @@ export const recordAgeMsMax: Ms = 30 * 60 * 1000;
 /** Records held, all speakers and topics together; the oldest makes room. */
 const recordsMax = 4096;
 
-export type Verdict = 'new' | 'known' | 'stale' | 'other-cluster' | 'malformed' | 'forged';
+export type Verdict =
+  | 'new'
+  | 'known'
+  | 'stale'
+  | 'other-cluster'
+  | 'malformed'
+  | 'forged'
+  | 'refused';
 
 export interface Records {
   /** Signs and holds this node's own word. */
@@ -48,6 +55,8 @@ export interface RecordsDeps {
   readonly incarnation: number;
   readonly cluster: () => string | null;
   readonly wallMs: () => Ms;
+  /** Whether the speaker's word counts at all. */
+  readonly mayGossip: (from: PeerId, topic: string, body: Uint8Array) => Promise<boolean>;
 }
 
 export function createRecords(deps: RecordsDeps): Records {
@@ -118,6 +127,8 @@ export function createRecords(deps: RecordsDeps): Records {
         // Not a peer id, or one without a key inside.
         return { verdict: 'forged', record };
       }
+      if (!(await deps.mayGossip(record.from, record.topic, record.body)))
+        return { verdict: 'refused', record };
       // Another copy may have been taken while this one was verified.
       if (weigh(record) !== 'new') return { verdict: 'known', record };
       hold(signed);

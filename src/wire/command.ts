@@ -7,6 +7,7 @@ import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import { AgentError, type ErrorCode } from '../base/error.ts';
 import { nestingOf } from './cbor-nesting.ts';
+import { generationMax, statementCharactersMax } from './certificate.ts';
 import { firstIssues, fromCbor } from './checked.ts';
 import { entryBytesMax } from './entry.ts';
 import { operationCommands } from './operation-command.ts';
@@ -23,6 +24,8 @@ const cid = z.string().min(10).max(128);
 const peerId = z.string().min(1).max(128);
 const key = z.string().min(1).max(512);
 const hex32 = z.string().regex(/^[0-9a-f]{32}$/);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const tokenId = z.string().regex(/^[0-9a-f]{16}$/);
 /** null: whatever is there; 0: must not exist; n: must be at version n. */
 const expectedVersion = z.int().min(0).nullable();
 
@@ -92,6 +95,32 @@ const takeoverPut = z.looseObject({
   cooldownMs: z.number().min(0).max(3_600_000),
 });
 
+/** A join token was made. What it allows is in the grant, which the authority signed. */
+const tokenPut = z.looseObject({
+  type: z.literal('token.put'),
+  id: tokenId,
+  hash: sha256,
+  grant: z.string().min(1).max(statementCharactersMax),
+  expiresAtMs: z.number(),
+});
+
+/** Its one use; for the same key again it is the same use. */
+const tokenUse = z.looseObject({
+  type: z.literal('token.use'),
+  id: tokenId,
+  hash: sha256,
+  peer: peerId,
+});
+
+/** Certificates of this key below the generation count for nothing from here on. */
+const certificateRevoke = z.looseObject({
+  type: z.literal('certificate.revoke'),
+  peer: peerId,
+  name: z.string().max(63),
+  floor: z.int().min(1).max(generationMax),
+  reason: z.string().max(200),
+});
+
 export const simpleCommandSchema = z.discriminatedUnion('type', [
   sessionOpen,
   pinPut,
@@ -102,6 +131,9 @@ export const simpleCommandSchema = z.discriminatedUnion('type', [
   ballotPut,
   takeoverPut,
   ...operationCommands,
+  tokenPut,
+  tokenUse,
+  certificateRevoke,
 ]);
 export type SimpleCommand = z.infer<typeof simpleCommandSchema>;
 

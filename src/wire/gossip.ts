@@ -7,6 +7,7 @@ import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import type { Ms, PeerId } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
+import { statementCharactersMax } from './certificate.ts';
 import { checked, fromCbor } from './checked.ts';
 import { type HealthGossip, healthGossipSchema } from './health-record.ts';
 import { roles } from './member.ts';
@@ -23,6 +24,8 @@ export const memberGossipSchema = z.looseObject({
   statusUrl: z.string().max(512).nullable(),
   /** Where the node's content host listens; null while it has none. */
   content: z.looseObject({ peerId, addresses: z.array(address).max(16) }).nullable(),
+  /** The speaker's certificate: what makes its records count where it is not linked. */
+  certificate: z.string().min(1).max(statementCharactersMax).optional(),
 });
 export type MemberGossip = z.infer<typeof memberGossipSchema>;
 

@@ -1,8 +1,7 @@
 /**
  * Who a node is: its role and what the role allows. A role orders nodes by rank; a state (leader,
- * candidate, follower, learner) is something else. Until certificates exist, the record is made
- * when
- * the node is admitted with the network key, and kept in the configuration.
+ * candidate, follower, learner) is something else. The record is what the node's signed
+ * certificate says (certificate.ts); the configuration keeps it.
  */
 import { z } from 'zod';
 

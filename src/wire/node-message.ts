@@ -5,12 +5,13 @@
  */
 import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
+import { statementCharactersMax } from './certificate.ts';
 import { checked, fromCbor } from './checked.ts';
 import { certificateSchema } from './member.ts';
 import type { Electable, SafetyAnswer, SafetyQuestion } from './operation-message.ts';
 
 /** Versions of the node protocol that this build speaks. */
-export const nodeProtocol = { min: 1, max: 1 } as const;
+export const nodeProtocol = { min: 2, max: 2 } as const;
 
 interface Versions {
   readonly min: number;
@@ -34,7 +35,8 @@ const address = z.string().min(1).max(256);
 /** The same shape in both directions: the asker says who it is, too. */
 export const helloSchema = z.looseObject({
   protocol: z.looseObject({ min: z.int().min(1), max: z.int().min(1) }),
-  certificate: certificateSchema,
+  /** The speaker's certificate as its authority signed it; null: it has none yet. */
+  certificate: z.string().min(1).max(statementCharactersMax).nullable(),
   /** null: in no cluster yet. */
   clusterId: hex32.nullable(),
   epoch: hex32.nullable(),
@@ -51,8 +53,8 @@ export const helloSchema = z.looseObject({
 export type Hello = z.infer<typeof helloSchema>;
 
 export const admitSchema = z.looseObject({
-  certificate: certificateSchema,
-  clusterId: hex32,
+  peerId,
+  certificate: z.string().min(1).max(statementCharactersMax),
   epoch: hex32,
   /** True once a node passed it on to the leader; it goes one hop and no further. */
   forwarded: z.boolean(),

@@ -3,11 +3,11 @@
  * process was killed, stopped or ended by itself. Only processes started here are signalled.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { appendFileSync, closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { getJson, type Page, until } from '../e2e/flock.ts';
+import { foundFlock } from '../../src/agent/trust/founding.ts';
+import { checkedRole, getJson, type Page, until } from '../e2e/flock.ts';
 import { nodeBinary, programIn } from '../e2e/program.ts';
 import type { EndRecord } from './acting.ts';
 import { createDisk, type Disk } from './disk.ts';
@@ -62,9 +62,7 @@ export interface FlockOptions {
 export async function createFlock(options: FlockOptions): Promise<Flock> {
   const { dir, network } = options;
   const program = programIn(dir);
-  const key = join(dir, 'network.key');
   const config = join(dir, 'config.yaml');
-  writeFileSync(key, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
   writeFileSync(
     config,
     JSON.stringify({
@@ -92,12 +90,20 @@ export async function createFlock(options: FlockOptions): Promise<Flock> {
     });
   }
 
+  await foundFlock(
+    nodes.map(({ name, data, number }) => ({
+      ...{ name, role: checkedRole(name.replace(/-\d+$/, '')), data },
+      mesh: `/ip4/${network.address(number)}/tcp/${meshPort}`,
+    })),
+    Date.now(),
+  );
+
   function argsOf({ number, name, data }: ChaosNode): string[] {
     const address = network.address(number);
     return [
       'agent',
       ...['--role', name.replace(/-\d+$/, ''), '--node-id', name, '--data', data],
-      ...['--config', config, '--network-key-file', key, '--log-level', 'debug'],
+      ...['--config', config, '--log-level', 'debug'],
       ...['--http-host', address, '--http-port', String(httpPort)],
       ...['--mesh-host', address, '--mesh-port', String(meshPort)],
       ...(number === 0 ? ['--start-cluster'] : ['--peers', `${network.address(0)}:${meshPort}`]),

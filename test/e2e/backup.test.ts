@@ -29,7 +29,10 @@ interface Facts {
 }
 
 test('a backup is made while writes go on, and restored into a new cluster', async () => {
-  const it = await createFlock({ names: ['master-1', 'master-2', 'worker-1', 'master-9'] });
+  const it = await createFlock({
+    names: ['master-1', 'master-2', 'worker-1', 'master-9'],
+    bare: ['master-9'],
+  });
   flock = it;
   for (const name of ['master-1', 'master-2', 'worker-1']) it.start(name);
   await it.leader();

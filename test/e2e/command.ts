@@ -13,15 +13,17 @@ export interface Ended {
 export async function runCommand(
   program: string,
   args: readonly string[],
-  options: { readonly input?: string } = {},
+  options: { readonly input?: string; readonly deadlineMs?: number } = {},
 ): Promise<Ended> {
   const child = spawn(nodeBinary(), [program, ...args], { stdio: 'pipe' });
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.deadlineMs ?? 120_000);
   child.stdin.end(options.input ?? '');
   const [out, err, [code]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
     once(child, 'exit') as Promise<[number | null]>,
   ]);
+  clearTimeout(timer);
   return { exit: code ?? -1, out, err };
 }
 

@@ -4,13 +4,14 @@
  * passes tells what every node said last. Only processes started here are ever signalled.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { foundFlock } from '../../src/agent/trust/founding.ts';
+import { type Role, roles } from '../../src/wire/member.ts';
 import { nodeBinary, programIn } from './program.ts';
 
 export interface Page {
@@ -60,6 +61,14 @@ export interface FlockOptions {
   readonly names: readonly string[];
   readonly timing?: Readonly<Record<string, number>>;
   readonly log?: Readonly<Record<string, number>>;
+  /** Names whose folder the test makes itself; the others are certified beforehand. */
+  readonly bare?: readonly string[];
+}
+
+export function checkedRole(role: string): Role {
+  const found = roles.find((each) => each === role);
+  if (found === undefined) throw new Error(`no role in the name: ${role}`);
+  return found;
 }
 
 /** Ports that were free a moment ago, all different. */
@@ -120,7 +129,7 @@ interface Process extends FlockNode {
 }
 
 function makeNode(
-  flock: { dir: string; first: number; key: string; config: string },
+  flock: { dir: string; first: number; config: string },
   spec: { name: string; http: number; mesh: number; starts: boolean },
 ): Process {
   const { name, http, mesh, starts } = spec;
@@ -138,8 +147,8 @@ function makeNode(
       'agent',
       ...['--role', role, '--node-id', name, '--data', data, '--config', flock.config],
       ...['--http-port', String(http), '--mesh-host', '127.0.0.1', '--mesh-port', String(mesh)],
-      ...['--network-key-file', flock.key, '--log-level', 'debug'],
-      ...(starts ? ['--start-cluster'] : ['--peers', `127.0.0.1:${flock.first}`]),
+      ...['--log-level', 'debug', '--start-cluster'],
+      ...(starts ? [] : ['--peers', `127.0.0.1:${flock.first}`]),
     ],
   };
   return node;
@@ -148,17 +157,30 @@ function makeNode(
 export async function createFlock(options: FlockOptions): Promise<Flock> {
   const dir = mkdtempSync(join(tmpdir(), 'bellwether-e2e-'));
   const program = programIn(dir);
-  const key = join(dir, 'network.key');
   const config = join(dir, 'config.yaml');
-  writeFileSync(key, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
   writeFileSync(config, JSON.stringify({ timing: options.timing ?? {}, log: options.log ?? {} }));
   const ports = await freePorts(options.names.length * 2);
   const first = ports[1] ?? 0;
   const processes = options.names.map((name, i) =>
     makeNode(
-      { dir, first, key, config },
+      { dir, first, config },
       { name, http: ports[i * 2] ?? 0, mesh: ports[i * 2 + 1] ?? 0, starts: i === 0 },
     ),
+  );
+
+  // Certified beforehand by the library that `init` uses, so that all start at the same time.
+  await foundFlock(
+    processes
+      .map(({ name, role, data }, i) => ({
+        ...{
+          name,
+          role: checkedRole(role),
+          data,
+          mesh: `/ip4/127.0.0.1/tcp/${ports[i * 2 + 1] ?? 0}`,
+        },
+      }))
+      .filter(({ name }) => options.bare?.includes(name) !== true),
+    Date.now(),
   );
 
   const find = (name: string): Process => {

@@ -1,97 +1,151 @@
 /**
- * Who is let in, and what is refused with which words: a name that is taken, another network key, a
- * folder in use, an empty folder without peers, a changed role.
+ * Who is let in, and what is refused with which words and codes: wrong, used and expired tokens, a
+ * name that is taken, another network key, a folder in use or without a certificate, a role that is
+ * not certified, a revoked certificate. The other side tells each of them, too.
  */
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createFlock, type Flock } from './flock.ts';
-import { nodeBinary } from './program.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runCommand } from './command.ts';
+import { createFlock, type Flock, getJson, until } from './flock.ts';
 
 let flock: Flock;
 
-beforeEach(async () => {
-  flock = await createFlock({ names: ['master-1', 'worker-1'] });
+beforeAll(async () => {
+  flock = await createFlock({ names: ['master-1', 'worker-1', 'worker-2', 'leecher-1'] });
   flock.startAll();
   await flock.leader();
 });
 
-afterEach(async () => {
+afterAll(async () => {
   await flock.stop();
 });
 
-/** Runs an agent that is expected to refuse; its exit code and what it said. */
-async function runAgent(flags: readonly string[]): Promise<{ code: number; said: string }> {
-  const child = spawn(nodeBinary(), [
-    flock.program,
-    'agent',
-    ...['--http-port', '0', '--mesh-host', '127.0.0.1', '--mesh-port', '0', ...flags],
-  ]);
-  let said = '';
-  child.stdout.on('data', (chunk) => {
-    said += String(chunk);
-  });
-  child.stderr.on('data', (chunk) => {
-    said += String(chunk);
-  });
-  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);
-  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
-  clearTimeout(timer);
-  if (code === null) throw new Error(`ended by ${signal}: ${said}`);
-  return { code, said };
+const master = (): string[] => {
+  const { url, data } = flock.node('master-1');
+  return ['--url', url, '--data', data];
+};
+const free = ['--http-port', '0', '--mesh-host', '127.0.0.1', '--mesh-port', '0'];
+const folder = (name: string): string => join(flock.dir, name);
+
+async function token(...options: string[]): Promise<string> {
+  const made = await runCommand(flock.program, ['token', 'create', ...options, ...master()]);
+  expect(made).toMatchObject({ exit: 0 });
+  return made.out.trim();
 }
 
-const peersOf = async (): Promise<string> => {
-  const page = (await flock.status('master-1')) as unknown as {
-    members: { name: string; addresses: string[] }[];
-  };
-  const master = page.members.find((member) => member.name === 'master-1');
-  const address = master?.addresses.find((one) => one.includes('/127.0.0.1/')) ?? '';
-  return address.replace(/\/p2p\/.*$/, '');
-};
-
-test('the name of a member is refused to another key', async () => {
-  const { code, said } = await runAgent([
-    ...['--role', 'worker', '--node-id', 'worker-1', '--data', join(flock.dir, 'twin')],
-    ...['--network-key-file', join(flock.dir, 'network.key'), '--peers', await peersOf()],
+const joinOnly = (text: string, name: string, ...more: string[]) =>
+  runCommand(flock.program, [
+    ...['join', text, '--name', name, '--data', folder(name), '--no-start', '--json', ...more],
   ]);
-  expect(code).not.toBe(0);
-  expect(said).toMatch(/the name worker-1 belongs to the key/);
+
+const told = (out: string): unknown => JSON.parse(out.trim().split('\n').at(-1) ?? '');
+
+/** The newest event of a kind on a node, once there is one with these words. */
+const heard = (name: string, type: string, words: RegExp) =>
+  until(
+    `${type} ${words} on ${name}`,
+    async () => {
+      const url = `${flock.node(name).url}/v1/events?limit=1000`;
+      const page = await getJson<{ events: { type: string; data: unknown }[] }>(url);
+      const found = page?.events.find(
+        (event) => event.type === type && words.test(JSON.stringify(event.data)),
+      );
+      return found ?? null;
+    },
+    { deadlineMs: 30_000 },
+  );
+
+test('a token lets one machine in, once', async () => {
+  const text = await token('--role', 'worker');
+  const first = await joinOnly(text, 'w-once');
+  expect(told(first.out)).toMatchObject({ ok: true, name: 'w-once', role: 'worker' });
+  const second = await joinOnly(text, 'w-twice');
+  expect(second.exit).toBe(6);
+  expect(told(second.out)).toMatchObject({ ok: false, code: 'token-used' });
+  await heard('master-1', 'token-refused', /token-used/);
+});
+
+test('a token that is over, mistyped, or that nobody made', async () => {
+  const short = await token('--role', 'worker', '--ttl', '1s');
+  const made = Date.now();
+  await until('a second has gone by', () => (Date.now() - made > 1500 ? true : null), {
+    deadlineMs: 10_000,
+  });
+  const late = await joinOnly(short, 'w-late');
+  expect([late.exit, told(late.out)]).toMatchObject([6, { code: 'token-expired' }]);
+  await heard('master-1', 'token-refused', /token-expired/);
+
+  const mistyped = await joinOnly(`${short.slice(0, -4)}AAAA`, 'w-wrong');
+  expect([mistyped.exit, told(mistyped.out)]).toMatchObject([6, { code: 'token-wrong' }]);
+  expect(mistyped.err).toMatch(/cut or mistyped/);
+});
+
+test('a token for one name gives that name, and a name that is taken is refused', async () => {
+  const bound = await joinOnly(await token('--role', 'witness', '--name', 'w-bound'), 'w-other');
+  expect(told(bound.out)).toMatchObject({ ok: true, name: 'w-bound', role: 'witness' });
+  const taken = await joinOnly(await token('--role', 'worker'), 'worker-1', '--data', folder('x'));
+  expect(taken.exit).toBe(4);
+  expect(taken.err).toMatch(/the name worker-1 belongs to the key/);
+  const refused = ['token', 'create', '--role', 'worker', '--name', 'worker-1', ...master()];
+  expect((await runCommand(flock.program, refused)).exit).toBe(4);
+});
+
+test('only a master makes tokens, and others say where', async () => {
+  const { url, data } = flock.node('worker-1');
+  const asked = ['token', 'create', '--role', 'worker', '--url', url, '--data', data, '--json'];
+  const { exit, out } = await runCommand(flock.program, asked);
+  expect(exit).toBe(6);
+  expect(told(out)).toMatchObject({ code: 'role-not-certified' });
+  expect(out).toContain(flock.node('master-1').url);
 });
 
 test('another network key is told as such', async () => {
-  const key = join(flock.dir, 'other.key');
+  expect((await joinOnly(await token('--role', 'worker'), 'w-key')).exit).toBe(0);
+  const key = folder('other.key');
   writeFileSync(key, `${randomBytes(32).toString('hex')}\n`);
-  const { code, said } = await runAgent([
-    ...['--role', 'worker', '--node-id', 'stranger', '--data', join(flock.dir, 'stranger')],
-    ...['--network-key-file', key, '--peers', await peersOf()],
-  ]);
-  expect(code).not.toBe(0);
-  expect(said).toMatch(/network key/);
+  const flags = ['agent', '--data', folder('w-key'), '--network-key-file', key, ...free];
+  const { exit, err } = await runCommand(flock.program, flags);
+  expect(exit).toBe(6);
+  expect(err).toMatch(/network key/);
 });
 
-test('a folder in use, an empty folder alone, a changed role', async () => {
-  const inUse = await runAgent([
-    ...['--role', 'worker', '--node-id', 'worker-1', '--data', flock.node('worker-1').data],
-    ...['--network-key-file', join(flock.dir, 'network.key'), '--peers', await peersOf()],
-  ]);
-  expect(inUse.code).not.toBe(0);
-  expect(inUse.said).toMatch(/another agent uses the data folder/);
+test('a folder in use, one without a certificate, a role that is not certified', async () => {
+  const { data } = flock.node('worker-1');
+  const inUse = await runCommand(flock.program, ['agent', '--data', data, ...free]);
+  expect(inUse.exit).toBe(1);
+  expect(inUse.err).toMatch(/another agent uses the data folder/);
 
-  const alone = await runAgent([
-    ...['--role', 'master', '--node-id', 'alone', '--data', join(flock.dir, 'alone')],
-  ]);
-  expect(alone.code).not.toBe(0);
-  expect(alone.said).toMatch(/is empty: give peers to join their cluster, or startCluster/);
+  const bare = ['agent', '--role', 'worker', '--node-id', 'bare', '--data', folder('bare')];
+  const alone = await runCommand(flock.program, [...bare, ...free]);
+  expect(alone.exit).toBe(6);
+  expect(alone.err).toMatch(/holds no certificate.*bellwether join TOKEN/s);
 
-  await flock.signal('worker-1', 'SIGTERM');
-  const changed = await runAgent([
-    ...['--role', 'master', '--node-id', 'worker-1', '--data', flock.node('worker-1').data],
-    ...['--network-key-file', join(flock.dir, 'network.key'), '--peers', await peersOf()],
-  ]);
-  expect(changed.code).not.toBe(0);
-  expect(changed.said).toMatch(/was admitted as worker, the configuration says master/);
+  expect((await joinOnly(await token('--role', 'worker'), 'w-role')).exit).toBe(0);
+  const flags = ['agent', '--role', 'master', '--data', folder('w-role'), ...free];
+  const raised = await runCommand(flock.program, flags);
+  expect(raised.exit).toBe(6);
+  expect(raised.err).toMatch(/w-role is certified as worker, the configuration says master/);
+});
+
+test('a revoked member is out: refused by the others, and told so itself', async () => {
+  await flock.leader();
+  const revoke = ['revoke', 'leecher-1', '--reason', 'lost', ...master(), '--json'];
+  const done = await runCommand(flock.program, revoke);
+  expect(done, done.err).toMatchObject({ exit: 0 });
+  await until(
+    'leecher-1 is no member',
+    async () => {
+      const page = await flock.status('worker-1');
+      return page?.members.every(({ name }) => name !== 'leecher-1') ? true : null;
+    },
+    { deadlineMs: 30_000 },
+  );
+  await heard('master-1', 'peer-refused', /certificate-revoked/);
+  await flock.signal('leecher-1', 'SIGTERM');
+  flock.start('leecher-1');
+  await heard('leecher-1', 'hello-failed', /certificate-revoked/);
+  const back = await flock.status('master-1');
+  expect(back?.members.some(({ name }) => name === 'leecher-1')).toBe(false);
 });

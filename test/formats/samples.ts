@@ -156,7 +156,6 @@ function messages(): Message[] {
 
 /** Requests and answers between nodes, as values: their shape is their schema's. */
 function nodeMessages(): Record<string, unknown> {
-  const certificate = member('peer-a', 'master', 3000);
   const pin = {
     cid,
     state: 'pinned',
@@ -172,8 +171,8 @@ function nodeMessages(): Record<string, unknown> {
   const where = { clusterId, epoch };
   return {
     hello: {
-      protocol: { min: 1, max: 1 },
-      certificate,
+      protocol: { min: 2, max: 2 },
+      certificate: 'eyJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl',
       ...where,
       epochNumber: 2,
       parentEpoch: 'e0'.repeat(16),

@@ -137,6 +137,8 @@ test('replicas agree, however entries are batched, reopened, dumped and restored
     tombstonesMax: 2,
     ballotsMax: 5,
     takeoversMax: 5,
+    tokensMax: 5,
+    revocationsMax: 5,
     sweepEntries: 8,
   };
   try {

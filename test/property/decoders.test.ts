@@ -10,6 +10,7 @@ import { createPrng, type Prng } from '../../src/base/prng.ts';
 import { decodeEnvelope } from '../../src/wire/command.ts';
 import { decodeChange, decodeConfiguration } from '../../src/wire/configuration.ts';
 import { decodeMessage } from '../../src/wire/consensus-message.ts';
+import { enrolledSchema, enrolSchema, renewSchema } from '../../src/wire/enrolment.ts';
 import { decodeCall } from '../../src/wire/frame.ts';
 import {
   decodeDigest,
@@ -115,6 +116,7 @@ const decoders: Record<string, { decode: (bytes: Uint8Array) => unknown; seed: u
       addresses: ['/ip4/127.0.0.1/tcp/1'],
       statusUrl: null,
       content: null,
+      certificate: 'a.b.c',
     },
   },
   record: { decode: decodeSignedRecord, seed: [encodeCbor({ v: 1 }), new Uint8Array(64)] },
@@ -123,8 +125,8 @@ const decoders: Record<string, { decode: (bytes: Uint8Array) => unknown; seed: u
   hello: {
     decode: node('hello', helloSchema),
     seed: {
-      protocol: { min: 1, max: 1 },
-      certificate,
+      protocol: { min: 2, max: 2 },
+      certificate: 'a.b.c',
       clusterId: id,
       epoch: id,
       version: '1',
@@ -136,8 +138,22 @@ const decoders: Record<string, { decode: (bytes: Uint8Array) => unknown; seed: u
   },
   admit: {
     decode: node('admit', admitSchema),
-    seed: { certificate, clusterId: id, epoch: id, forwarded: false },
+    seed: { peerId: 'p1', certificate: 'a.b.c', epoch: id, forwarded: false },
   },
+  enrol: {
+    decode: node('enrol', enrolSchema),
+    seed: { id: id.slice(16), secret: id, name: 'w1', zone: 'z', rank: 0 },
+  },
+  enrolled: {
+    decode: node('enrolled', enrolledSchema),
+    seed: {
+      certificate: 'a.b.c',
+      trusted: ['x'.repeat(43)],
+      authority: { x: 'x'.repeat(43), d: 'd'.repeat(43) },
+      peers: ['/ip4/127.0.0.1/tcp/1'],
+    },
+  },
+  renew: { decode: node('renew', renewSchema), seed: { certificate: 'a.b.c' } },
   report: {
     decode: node('report', reportSchema),
     seed: {

@@ -112,8 +112,8 @@ export function createProber(deps: ProberDeps): Prober {
     turn,
     start: () => {
       running = true;
-      node.peers.serve(probeRequest, () => new Uint8Array(0));
-      node.peers.serve(reachRequest, (_, body) => help(body));
+      node.peers.serve(probeRequest, 'member', () => new Uint8Array(0));
+      node.peers.serve(reachRequest, 'member', (_, body) => help(body));
       turn();
     },
     stop: () => {

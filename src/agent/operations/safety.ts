@@ -67,7 +67,7 @@ export function createSafety({ node, leaseMs, nowMs, holding }: SafetyDeps): Saf
     };
   }
 
-  node.peers.serve('safety', async (_from, body) => {
+  node.peers.serve('safety', 'member', async (_from, body) => {
     const { peer } = decodeNodeMessage('safety', safetySchema, body);
     return encodeNodeMessage(await answer(peer));
   });

@@ -40,7 +40,7 @@ export function createSwitchover(node: Node): Switchover {
     const { cannotLeadReason, term, leader, commitIndex, appliedIndex } = runtime.status();
     return { reason: cannotLeadReason, term, leader, behind: commitIndex - appliedIndex };
   };
-  node.peers.serve('electable', () => encodeNodeMessage(own()));
+  node.peers.serve('electable', 'member', () => encodeNodeMessage(own()));
 
   async function wordOf(peer: PeerId): Promise<Electable> {
     if (peer === self) return own();

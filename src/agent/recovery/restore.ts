@@ -2,7 +2,7 @@
  * What can be done with a backup file: reading it back whole, and making of it the data folder of
  * the first master of a new cluster. The folder is built beside and gets its name when it has been
  * read back, so there is never half a one. It shares nothing with the old cluster but the state:
- * cluster id, epoch, identity key and network key are new.
+ * cluster id, epoch, identity key, network key and authority are new.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -16,6 +16,7 @@ import { createDisk } from '../../store/disk.ts';
 import { emptyConfiguration } from '../../wire/configuration.ts';
 import type { MemberFile } from '../data-folder.ts';
 import { openStores } from '../stores.ts';
+import { makeAuthority } from '../trust/founding.ts';
 import { type CatalogFacts, firstMaster, installCatalog, seedLog } from './seed.ts';
 
 export interface BackupFacts {
@@ -113,6 +114,8 @@ export async function restoreBackup(options: {
   const certificate = firstMaster(peerId, name);
   const clusterId = randomBytes(16).toString('hex');
   const epoch = randomBytes(16).toString('hex');
+  const first = { peerId, name, zone: certificate.zone, rank: 0, workersMayLead: true };
+  await makeAuthority(dir, clusterId, first, Date.now());
   const logDir = join(dir, 'log');
   const configuration = { ...emptyConfiguration, members: [certificate] };
   const origin = { clusterId, epoch, certificate, configuration };

@@ -3,6 +3,7 @@
  * the other, so a person has to see them. The newest few are kept.
  */
 import type { EpochId, Ms } from '../../base/brand.ts';
+import type { Certificate } from '../../wire/member.ts';
 import type { Hello } from '../../wire/node-message.ts';
 
 const straysMax = 64;
@@ -17,15 +18,15 @@ export interface Stray {
 }
 
 export interface Strays {
-  note(hello: Hello, nowMs: Ms): void;
+  note(hello: Hello, certificate: Certificate, nowMs: Ms): void;
   list(nowMs: Ms): Stray[];
 }
 
 export function createStrays(): Strays {
   const seen = new Map<string, { readonly stray: Stray; readonly atMs: Ms }>();
   return {
-    note: (hello, nowMs) => {
-      const { peerId, name } = hello.certificate;
+    note: (hello, certificate, nowMs) => {
+      const { peerId, name } = certificate;
       const { epoch, epochNumber, parentEpoch } = hello;
       seen.delete(peerId);
       if (epoch === null) return;

@@ -224,11 +224,11 @@ export function createReplication(deps: ReplicationDeps): Replication {
     });
     provider = engine.provider();
     deps.onProvider(provider);
-    node.peers.serve('report', async (from, body) =>
+    node.peers.serve('report', 'member', async (from, body) =>
       encodeNodeMessage(onReport(from, decodeNodeMessage('report', reportSchema, body))),
     );
-    node.peers.serve('order', (from, body) => orders.take(from, body));
-    node.peers.serve('copies', (_from, body) => reports.onCopies(body));
+    node.peers.serve('order', 'leads', (from, body) => orders.take(from, body));
+    node.peers.serve('copies', 'member', (_from, body) => reports.onCopies(body));
     directory.onChange(() => {
       tellProviders();
       peerRows.poke();

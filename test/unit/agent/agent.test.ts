@@ -1,11 +1,12 @@
 /** One whole agent in this process: the facade on a cluster of one, stopped and started again. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createAgent } from '../../../src/agent/agent.ts';
 import type { Agent } from '../../../src/agent/api.ts';
 import { loadConfig } from '../../../src/agent/config.ts';
+import { foundFlock } from '../../../src/agent/trust/founding.ts';
 
 let dir = '';
 let agent: Agent | null = null;
@@ -132,22 +133,17 @@ test('before it has joined, the facade says so instead of waiting', async () => 
   expect(made.readiness().ready).toBe(false);
   expect(made.leader()).toMatchObject({ acting: false, leader: null });
   await expect(made.propose(put('a', 0), plain)).rejects.toMatchObject({ code: 'unavailable' });
-  await expect(made.start()).rejects.toThrow(/is empty: give peers/);
+  await expect(made.start()).rejects.toThrow(/holds no certificate/);
 });
 
 test('a stop in the middle of joining ends the start and leaves the folder free', async () => {
-  const flags = {
-    role: 'worker',
-    nodeId: 'w',
-    data: join(dir, 'w'),
-    meshHost: '127.0.0.1',
-    meshPort: 0,
-    logLevel: 'silent',
-    // Nobody listens there: the discard port of loopback.
-    peers: ['127.0.0.1:9'],
-    networkKeyFile: join(dir, 'network.key'),
-  };
-  writeFileSync(flags.networkKeyFile, 'a'.repeat(64));
+  // Nobody listens there: the discard port of loopback.
+  const plans = [
+    { name: 'm', role: 'master', data: join(dir, 'm'), mesh: '/ip4/127.0.0.1/tcp/9' },
+    { name: 'w', role: 'worker', data: join(dir, 'w'), mesh: '/ip4/127.0.0.1/tcp/0' },
+  ] as const;
+  await foundFlock(plans, Date.now());
+  const flags = { data: join(dir, 'w'), meshHost: '127.0.0.1', meshPort: 0, logLevel: 'silent' };
   const config = loadConfig({ file: null, env: {}, flags });
   const made = createAgent(config);
   const start = made.start().catch((error: unknown) => error);

@@ -1,16 +1,13 @@
 import { expect, test } from 'vitest';
-import type { Config } from '../../../src/agent/config.ts';
 import { createDirectory } from '../../../src/agent/directory.ts';
 import { linkTargets } from '../../../src/agent/link-policy.ts';
-import { certificateFrom } from '../../../src/agent/membership.ts';
-import type { Role } from '../../../src/wire/member.ts';
+import { type Certificate, type Role, rankOf, rightsOf } from '../../../src/wire/member.ts';
 
 function directoryOf(counts: { workers: number; leechers: number }, voters: readonly string[]) {
-  const make = (role: Role, name: string) =>
-    certificateFrom(
-      { role, nodeId: name, zone: 'z', rank: 0, workersMayLead: true } as unknown as Config,
-      name,
-    );
+  const make = (role: Role, name: string): Certificate => {
+    const rights = rightsOf(role, true);
+    return { peerId: name, name, role, rank: rankOf(role), zone: 'z', ...rights };
+  };
   const members = [
     ...Array.from({ length: counts.workers }, (_, i) => make('worker', `w${i}`)),
     ...Array.from({ length: counts.leechers }, (_, i) => make('leecher', `l${i}`)),

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { Config } from '../../../src/agent/config.ts';
 import { createDirectory } from '../../../src/agent/directory.ts';
-import { certificateFrom, createMembership, multiaddrOf } from '../../../src/agent/membership.ts';
+import { createMembership, multiaddrOf } from '../../../src/agent/membership.ts';
 import { AgentError } from '../../../src/base/error.ts';
 import type { Mesh } from '../../../src/mesh/api.ts';
 import type { ConfigurationChange } from '../../../src/wire/configuration.ts';
-import type { Certificate } from '../../../src/wire/member.ts';
+import { type Certificate, rankOf, rightsOf } from '../../../src/wire/member.ts';
 import {
   admittedSchema,
   decodeNodeMessage,
@@ -13,24 +13,29 @@ import {
   helloSchema,
   nodeProtocol,
 } from '../../../src/wire/node-message.ts';
+import { certify, clusterId, stranger, trustOf } from './papers.ts';
 
-const clusterId = 'c'.repeat(32);
 const epoch = 'e'.repeat(32);
 
 function certificate(peerId: string, name: string): Certificate {
-  const config = { role: 'worker', nodeId: name, zone: 'z', rank: 0, workersMayLead: true };
-  return certificateFrom(config as unknown as Config, peerId);
+  return {
+    peerId,
+    name,
+    role: 'worker',
+    rank: rankOf('worker'),
+    zone: 'z',
+    ...rightsOf('worker', true),
+  };
 }
 
 /** A membership of `self` over a mesh that the test answers. */
-function setUp(
+async function setUp(
   options: {
     leads?: boolean;
     leader?: string | null;
     cluster?: { clusterId: string | null; epoch: string | null };
     dial?: (address: string) => Promise<string>;
     answer?: (to: string, name: string, body: Uint8Array) => Promise<Uint8Array>;
-    peers?: string[];
   } = {},
 ) {
   const own = certificate('self', 'self');
@@ -42,17 +47,18 @@ function setUp(
     outgoing: null,
   });
   const mesh = {
+    peerId: 'self',
     addresses: () => ['/ip4/127.0.0.1/tcp/1'],
     links: () => [{ peerId: 'other', connected: true }],
     dial: options.dial ?? (async () => 'other'),
     request: options.answer ?? (async () => new Uint8Array(0)),
   } as unknown as Mesh;
   const membership = createMembership({
-    config: { nodeId: 'self', workersMayLead: true, peers: options.peers ?? ['a:1'] } as Config,
+    config: { nodeId: 'self', workersMayLead: true } as Config,
     mesh,
     directory,
     clock: { now: () => ({ monoMs: 5, skippedMs: 0 }), wallMs: () => 5 },
-    certificate: () => own,
+    trust: await trustOf('self'),
     cluster: () => ({
       ...(options.cluster ?? { clusterId, epoch }),
       epochNumber: 1,
@@ -70,10 +76,10 @@ function setUp(
   return { membership, directory, changes };
 }
 
-const helloOf = (peerId: string, change: Record<string, unknown> = {}): Uint8Array =>
-  encodeNodeMessage({
+async function helloOf(peerId: string, change: Record<string, unknown> = {}) {
+  return encodeNodeMessage({
     protocol: nodeProtocol,
-    certificate: certificate(peerId, peerId),
+    certificate: await certify(peerId),
     clusterId,
     epoch,
     epochNumber: 1,
@@ -85,78 +91,77 @@ const helloOf = (peerId: string, change: Record<string, unknown> = {}): Uint8Arr
     members: [{ peerId: 'third', addresses: ['/ip4/9.9.9.9/tcp/9'] }],
     ...change,
   });
-const admitOf = (wanted: Certificate, change: Record<string, unknown> = {}): Uint8Array =>
-  encodeNodeMessage({ certificate: wanted, clusterId, epoch, forwarded: false, ...change });
+}
+async function admitOf(peerId: string, name: string, change: Record<string, unknown> = {}) {
+  const certificate = await certify(peerId, { name });
+  return encodeNodeMessage({ peerId, certificate, epoch, forwarded: false, ...change });
+}
 
 describe('hello', () => {
-  test('both sides learn who the other is and whom it knows', () => {
-    const { membership, directory } = setUp();
-    const answer = decodeNodeMessage(
-      'hello',
-      helloSchema,
-      membership.onHello('new', helloOf('new')),
-    );
-    expect(answer.certificate.name).toBe('self');
+  test('both sides learn who the other is and whom it knows', async () => {
+    const { membership, directory } = await setUp();
+    const body = await membership.onHello('new', await helloOf('new'));
+    const answer = decodeNodeMessage('hello', helloSchema, body);
+    expect(answer.certificate).toMatch(/^eyJ/);
     expect(answer.clusterId).toBe(clusterId);
     expect(directory.certificateOf('new')?.name).toBe('new');
     expect(directory.factsOf('new')).toMatchObject({ statusUrl: 'http://x', version: '1' });
     expect(directory.factsOf('third').addresses).toEqual(['/ip4/9.9.9.9/tcp/9']);
   });
 
-  test.each([
-    ['somebody else’s certificate', 'liar', {}, 'forbidden'],
-    ['another cluster', 'new', { clusterId: 'd'.repeat(32) }, 'cluster-mismatch'],
-    ['another epoch', 'new', { epoch: 'd'.repeat(32) }, 'epoch-mismatch'],
-    ['a protocol from the future', 'new', { protocol: { min: 7, max: 9 } }, 'forbidden'],
-  ])('%s is refused', (_, from, change, code) => {
-    const { membership } = setUp();
-    try {
-      membership.onHello(from, helloOf('new', change));
-      throw new Error('it was accepted');
-    } catch (error) {
-      expect(error).toMatchObject({ code });
-    }
+  test('a machine that is being enrolled gets an answer and is nobody', async () => {
+    const { membership, directory } = await setUp();
+    await membership.onHello('new', await helloOf('new', { certificate: null }));
+    expect(directory.certificateOf('new')).toBeNull();
   });
 
-  test('a record of the configuration outweighs what a node says of itself', () => {
-    const { membership, directory } = setUp();
-    const claimed = { ...certificate('other', 'other'), role: 'master' as const };
-    membership.onHello('other', helloOf('other', { certificate: claimed }));
-    expect(directory.certificateOf('other')?.role).toBe('worker');
+  test.each([
+    ['somebody else’s certificate', 'liar', {}, {}, 'certificate-invalid'],
+    ['another authority', 'new', { by: stranger }, {}, 'certificate-invalid'],
+    ['another cluster', 'new', { change: { iss: 'd'.repeat(32) } }, {}, 'cluster-mismatch'],
+    ['a time that is over', 'new', { change: { exp: 1 } }, {}, 'certificate-expired'],
+    ['another epoch', 'new', {}, { epoch: 'd'.repeat(32) }, 'epoch-mismatch'],
+    ['a protocol from the future', 'new', {}, { protocol: { min: 7, max: 9 } }, 'forbidden'],
+  ])('%s is refused', async (_, from, wanted, change, code) => {
+    const { membership, directory } = await setUp();
+    const certificate = await certify('new', wanted);
+    const hello = await helloOf('new', { certificate, ...change });
+    await expect(membership.onHello(from, hello)).rejects.toMatchObject({ code });
+    expect(directory.certificateOf(from)).toBeNull();
   });
 });
 
 describe('admission', () => {
-  test('the leader makes the record, with the rights of the role and not those asked for', async () => {
-    const { membership, changes } = setUp();
-    const asked = { ...certificate('new', 'new'), role: 'leecher' as const, votes: true };
-    const answer = await membership.onAdmit('new', admitOf(asked));
+  test('the leader makes the record out of the certificate', async () => {
+    const { membership, changes } = await setUp();
+    const certificate = await certify('new', { role: 'leecher' });
+    const answer = await membership.onAdmit('new', await admitOf('new', 'new', { certificate }));
     const record = decodeNodeMessage('admitted', admittedSchema, answer).certificate;
-    expect(record).toMatchObject({ peerId: 'new', votes: false, leads: false });
+    expect(record).toMatchObject({ peerId: 'new', role: 'leecher', votes: false, leads: false });
     expect(changes).toEqual([{ type: 'admit', member: record }]);
   });
 
   test('a member that asks again gets its record and changes nothing', async () => {
-    const { membership, changes } = setUp();
-    await membership.onAdmit('other', admitOf(certificate('other', 'other')));
+    const { membership, changes } = await setUp();
+    await membership.onAdmit('other', await admitOf('other', 'other'));
     expect(changes).toEqual([]);
   });
 
   test.each([
-    ['a taken name', 'new', certificate('new', 'other'), {}, /belongs to the key other/],
-    ['a new name for a member', 'other', certificate('other', 'new'), {}, /is a member as other/],
-    ['another one’s key', 'new', certificate('x', 'x'), {}, /new asks for x/],
-    ['another cluster', 'new', certificate('new', 'new'), { clusterId: epoch }, /this is cluster/],
-    ['another epoch', 'new', certificate('new', 'new'), { epoch: clusterId }, /this is epoch/],
-  ])('%s is refused', async (_, from, asked, change, expected) => {
-    const { membership, changes } = setUp();
-    await expect(membership.onAdmit(from, admitOf(asked, change))).rejects.toThrow(expected);
+    ['a taken name', 'new', ['new', 'other'], {}, /belongs to the key other/],
+    ['another one’s key', 'new', ['x', 'x'], {}, /new asks for x/],
+    ['another epoch', 'new', ['new', 'new'], { epoch: clusterId }, /this is epoch/],
+    ['a made-up certificate', 'new', ['new', 'new'], { certificate: 'a.b.c' }, /valid signature/],
+  ] as const)('%s is refused', async (_, from, [peerId, name], change, expected) => {
+    const { membership, changes } = await setUp();
+    const admit = await admitOf(peerId, name, change);
+    await expect(membership.onAdmit(from, admit)).rejects.toThrow(expected);
     expect(changes).toEqual([]);
   });
 
   test('another node passes it on to the leader once, and no further', async () => {
     const asked: string[] = [];
-    const { membership } = setUp({
+    const { membership } = await setUp({
       leads: false,
       leader: 'other',
       answer: async (to, name) => {
@@ -164,9 +169,9 @@ describe('admission', () => {
         return new Uint8Array(0);
       },
     });
-    await membership.onAdmit('new', admitOf(certificate('new', 'new')));
+    await membership.onAdmit('new', await admitOf('new', 'new'));
     expect(asked).toEqual(['admit to other']);
-    const again = membership.onAdmit('x', admitOf(certificate('new', 'new'), { forwarded: true }));
+    const again = membership.onAdmit('x', await admitOf('new', 'new', { forwarded: true }));
     await expect(again).rejects.toMatchObject({ code: 'not-leader' });
   });
 });
@@ -176,20 +181,19 @@ describe('looking for a cluster', () => {
 
   test('asks until somebody is in one', async () => {
     let asked = 0;
-    const { membership } = setUp({
+    const { membership } = await setUp({
       cluster: { clusterId: null, epoch: null },
       answer: async () => {
         asked += 1;
         return helloOf('other', asked < 3 ? { clusterId: null, epoch: null } : {});
       },
     });
-    expect(await membership.findCluster(signal)).toMatchObject({ clusterId, epoch });
+    expect(await membership.findCluster(['a:1'], signal)).toMatchObject({ clusterId, epoch });
     expect(asked).toBe(3);
   });
 
   test('its own address among the peers is no answer and no error', async () => {
-    const { membership } = setUp({
-      peers: ['self:1', 'other:1'],
+    const { membership } = await setUp({
       cluster: { clusterId: null, epoch: null },
       dial: async (address) => {
         if (address.includes('self')) throw new AgentError('conflict', 'this node itself');
@@ -197,16 +201,19 @@ describe('looking for a cluster', () => {
       },
       answer: async () => helloOf('other'),
     });
-    expect(await membership.findCluster(signal)).toMatchObject({ clusterId, epoch });
+    expect(await membership.findCluster(['self:1', 'other:1'], signal)).toMatchObject({
+      clusterId,
+      epoch,
+    });
   });
 
   test('a wrong network key is told after a few refusals', async () => {
-    const { membership } = setUp({
+    const { membership } = await setUp({
       dial: async () => {
-        throw new AgentError('forbidden', 'another network key');
+        throw new AgentError('network-key-mismatch', 'another network key');
       },
     });
-    await expect(membership.findCluster(signal)).rejects.toThrow(/another network key/);
+    await expect(membership.findCluster(['a:1'], signal)).rejects.toThrow(/another network key/);
   });
 });
 

@@ -32,17 +32,21 @@ test.each([
   expect(existsSync(lockFile())).toBe(false);
 });
 
-test('a place has ten different ports, a key and the timing; it leaves only what is kept', async () => {
+const five = ['leecher-1', 'master-1', 'master-2', 'worker-1', 'worker-2'];
+
+test('a place has ten different ports, five certified folders and the timing; it leaves only what is kept', async () => {
   const place = await preparePlace({ keep: null, bytes: 1, usualPorts: false });
   const ports = place.plans.flatMap(({ httpPort, meshPort }) => [httpPort, meshPort]);
   expect(new Set(ports).size).toBe(10);
-  expect(readdirSync(place.folder).sort()).toEqual(['demo.yaml', 'network.key']);
+  expect(readdirSync(place.folder).sort()).toEqual(['demo.yaml', ...five]);
+  expect(readdirSync(join(place.folder, 'leecher-1'))).toContain('certificate.jwt');
+  expect(readdirSync(join(place.folder, 'leecher-1'))).not.toContain('authority.key');
   place.leave();
   expect(existsSync(place.folder)).toBe(false);
   const keep = join(folder, 'kept');
   const kept = await preparePlace({ keep, bytes: 1, usualPorts: false });
   kept.leave();
-  expect(readdirSync(keep).sort()).toEqual(['demo.yaml', 'network.key']);
+  expect(readdirSync(keep).sort()).toEqual(['demo.yaml', ...five]);
 });
 
 test('without room on the disk it says how much is wanted, and leaves nothing', async () => {

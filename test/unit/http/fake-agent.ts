@@ -227,6 +227,16 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
     pins: async (_after, limit) => ({ pins: [...pins.values()].slice(0, limit), next: null }),
     member: async (name) => (name === 'master-1' ? { name, peerId: 'peer-1' } : null),
     operations: createFakeOperations(() => agent.answer),
+    identity: () => ({
+      createToken: async ({ role, name }) => ({
+        ...{ token: 'bw1_text', id: '0'.repeat(16), role, name, expiresAtMs: 0 },
+      }),
+      tokens: async () => [],
+      revoke: async (name) => {
+        if (name === 'nobody') throw new AgentError('not-found', 'no member is called nobody');
+        return { peerId: `peer-of-${name}` };
+      },
+    }),
     events: (after, limit) => events.filter(({ seq }) => seq > after).slice(0, limit),
     onEvent(listener) {
       listeners.add(listener);

@@ -52,6 +52,7 @@ export function createFlock(): Flock {
         onLink: (peer, change) => heard.links.push({ peer, change, atMs: performance.now() }),
         onRequest: async (_from, _name, body) => body,
         onStream: async () => undefined,
+        mayGossip: async () => true,
         onGossip: (from, topic, body) => heard.gossip.push({ from, topic, body }),
         ...overrides,
       };

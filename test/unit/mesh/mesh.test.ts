@@ -92,7 +92,7 @@ describe('requests', () => {
     const bare = (node: typeof a) => node.mesh.addresses()[0]?.replace(/\/p2p\/.*$/, '') ?? '';
     const dial = (address: string) => a.mesh.dial(address, { timeoutMs: 2000 });
     await expect(dial('/ip4/127.0.0.1/tcp/1')).rejects.toMatchObject({ code: 'unavailable' });
-    await expect(dial(bare(other))).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(dial(bare(other))).rejects.toMatchObject({ code: 'network-key-mismatch' });
     await expect(dial(bare(a))).rejects.toMatchObject({ code: 'conflict' });
     await expect(dial('nonsense')).rejects.toMatchObject({ code: 'bad-request' });
   });

@@ -21,6 +21,7 @@ const mesh = await createMesh(
       onStream: async (_from, _name, _header, source) => {
         for await (const chunk of source) if (chunk.length === 0) break;
       },
+      mayGossip: async () => true,
       onGossip: (from) => process.stdout.write(`${JSON.stringify({ gossipFrom: from })}\n`),
     },
   },

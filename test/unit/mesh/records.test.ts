@@ -8,6 +8,8 @@ import { decodeSignedRecord, encodeGossip } from '../../../src/wire/gossip.ts';
 const health = (score: number): Uint8Array =>
   encodeGossip('health', { type: 'health', score, reasons: [] });
 
+const refused = new Set<string>();
+
 async function speaker(options: { incarnation?: number; cluster?: string | null } = {}) {
   const privateKey = await generateKeyPair('Ed25519');
   const self = peerIdFromPrivateKey(privateKey).toString();
@@ -20,9 +22,21 @@ async function speaker(options: { incarnation?: number; cluster?: string | null 
       incarnation: at,
       cluster: () => cluster,
       wallMs: () => time.wallMs,
+      mayGossip: async (from) => !refused.has(from),
     });
   return { self, time, records: make(incarnation), restart: make };
 }
+
+test('a speaker whose word does not count is neither held nor, later, known', async () => {
+  const a = await speaker();
+  const b = await speaker();
+  const said = await a.records.say('health', health(50));
+  refused.add(a.self);
+  expect((await b.records.offer(said)).verdict).toBe('refused');
+  expect(b.records.size).toBe(0);
+  refused.delete(a.self);
+  expect((await b.records.offer(said)).verdict).toBe('new');
+});
 
 test('a relayed record is taken once and only when newer', async () => {
   const a = await speaker();

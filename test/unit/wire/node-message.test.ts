@@ -32,9 +32,11 @@ const samples = {
     helloSchema,
     {
       protocol: nodeProtocol,
-      certificate,
+      certificate: 'a.b.c',
       clusterId: hex,
       epoch: hex,
+      epochNumber: 1,
+      parentEpoch: null,
       version: '1',
       statusUrl: null,
       addresses: ['/ip4/1.2.3.4/tcp/5'],
@@ -42,7 +44,7 @@ const samples = {
       members: [{ peerId: 'p', addresses: [] }],
     },
   ],
-  admit: [admitSchema, { certificate, clusterId: hex, epoch: hex, forwarded: false }],
+  admit: [admitSchema, { peerId: 'p', certificate: 'a.b.c', epoch: hex, forwarded: false }],
   admitted: [admittedSchema, { certificate }],
   report: [
     reportSchema,
@@ -82,7 +84,7 @@ const samples = {
   'reach-answer': [reachAnswerSchema, { answer: 'unknown' }],
 } as const;
 /** Fields that came later and have a default. */
-const defaulted = ['more', 'summary', 'released'];
+const defaulted = ['epochNumber', 'parentEpoch', 'more', 'summary', 'released'];
 const names = Object.keys(samples) as (keyof typeof samples)[];
 type Encodable = Parameters<typeof encodeNodeMessage>[0];
 

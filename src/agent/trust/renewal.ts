@@ -1,0 +1,95 @@
+/**
+ * Keeps this node certified: well before its certificate runs out, and also when it has run out
+ * already, it gets the next one with the same rights. A master signs its own; others ask a master.
+ */
+import type { Ms, PeerId } from '../../base/brand.ts';
+import type { Clock } from '../../base/clock.ts';
+import { AgentError, asAgentError } from '../../base/error.ts';
+import type { Mesh } from '../../mesh/api.ts';
+import { renewBeforeMs } from '../../wire/certificate.ts';
+import { type AuthorityPair, encodeEnrolment, renewSchema } from '../../wire/enrolment.ts';
+import { decodeNodeMessage } from '../../wire/node-message.ts';
+import { renewed, signCertificate } from './authority.ts';
+import type { Trust } from './trust.ts';
+
+const lookMs: Ms = 10 * 60_000;
+/** After a failure it is tried again this soon. */
+const againMs: Ms = 5000;
+const askTimeoutMs: Ms = 10_000;
+
+export interface RenewalDeps {
+  readonly trust: Trust;
+  readonly secret: AuthorityPair | null;
+  readonly mesh: Mesh;
+  readonly clock: Clock;
+  /** Masters that could be asked. */
+  readonly masters: () => readonly PeerId[];
+  /** Keeps the certificate in the data folder. */
+  readonly write: (text: string) => Promise<void>;
+  /** Tells the others. */
+  readonly onRenewed: () => void;
+  readonly onFailure: (text: string, error: unknown) => void;
+}
+
+export interface Renewal {
+  start(): void;
+  stop(): Promise<void>;
+}
+
+export function createRenewal(deps: RenewalDeps): Renewal {
+  const { trust, clock, mesh } = deps;
+  let timer: NodeJS.Timeout | null = null;
+  let stopped = false;
+  let work: Promise<void> = Promise.resolve();
+
+  const isDue = (): boolean => trust.own().claims.exp * 1000 - clock.wallMs() < renewBeforeMs;
+
+  async function ask(): Promise<string> {
+    const body = encodeEnrolment({ certificate: trust.own().text });
+    const linked = new Set(mesh.links().flatMap((link) => (link.connected ? link.peerId : [])));
+    let last = 'no master is linked';
+    for (const master of deps.masters()) {
+      if (!linked.has(master)) continue;
+      try {
+        const answer = await mesh.request(master, 'renew', body, { timeoutMs: askTimeoutMs });
+        return decodeNodeMessage('renewed', renewSchema, answer).certificate;
+      } catch (thrown) {
+        last = asAgentError(thrown).message;
+      }
+    }
+    throw new AgentError('unavailable', `no master renewed the certificate: ${last}`);
+  }
+
+  async function renew(): Promise<void> {
+    const { secret } = deps;
+    const next = renewed(trust.own().claims, clock.wallMs());
+    const text = secret === null ? await ask() : await signCertificate(secret, next);
+    await trust.setOwn(text);
+    await deps.write(text);
+    deps.onRenewed();
+  }
+
+  function look(): void {
+    timer = null;
+    work = (isDue() ? renew() : Promise.resolve())
+      .then(
+        () => lookMs,
+        (error: unknown) => {
+          deps.onFailure('the certificate was not renewed', error);
+          return againMs;
+        },
+      )
+      .then((inMs) => {
+        if (!stopped) timer = setTimeout(look, inMs);
+      });
+  }
+
+  return {
+    start: look,
+    stop: async () => {
+      stopped = true;
+      if (timer !== null) clearTimeout(timer);
+      await work;
+    },
+  };
+}

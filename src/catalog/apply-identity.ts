@@ -1,0 +1,71 @@
+/**
+ * Join tokens and revocations. A token is used once in the whole cluster because its use is an
+ * entry of the log; whether it has expired is decided by the time that the entry carries. A floor
+ * only ever rises.
+ */
+import type { CommandResult, SimpleCommand } from '../wire/command.ts';
+import { type ApplyContext, conflict, done, refused } from './apply-context.ts';
+import type { TokenRow } from './schema.ts';
+
+type Of<T extends SimpleCommand['type']> = Extract<SimpleCommand, { type: T }>;
+
+export function applyTokenPut(context: ApplyContext, command: Of<'token.put'>): CommandResult {
+  const { tables, limits, index } = context;
+  const { id, hash, grant, expiresAtMs } = command;
+  const known = tables.tokens.get(id);
+  if (known !== null) return conflict(context, `token ${id}`, known.made_index);
+  const unused = { used_by: null, used_at_ms: null };
+  tables.tokens.put(
+    { id, hash, grant_text: grant, expires_at_ms: expiresAtMs, made_index: index, ...unused },
+    null,
+  );
+  tables.counters.add('tokens', 1);
+  if (tables.counters.get('tokens') > limits.tokensMax) {
+    tables.tokens.remove(tables.tokens.select('ORDER BY made_index LIMIT 1').get() as TokenRow);
+    tables.counters.add('tokens', -1);
+  }
+  return done(context, index);
+}
+
+export function applyTokenUse(context: ApplyContext, command: Of<'token.use'>): CommandResult {
+  const { tables, atMs, index } = context;
+  const { id, hash, peer } = command;
+  const token = tables.tokens.get(id);
+  if (token === null || token.hash !== hash)
+    return refused(context, 'token-wrong', 'this cluster knows no such join token');
+  if (token.used_by !== null && token.used_by !== peer)
+    return refused(
+      context,
+      'token-used',
+      `the join token was used by ${token.used_by}; make another with: token create`,
+    );
+  if (token.used_by === null && atMs > token.expires_at_ms)
+    return refused(
+      context,
+      'token-expired',
+      `the join token expired ${Math.round((atMs - token.expires_at_ms) / 1000)} s ago; ` +
+        'make another with: token create',
+    );
+  if (token.used_by === null)
+    tables.tokens.put({ ...token, used_by: peer, used_at_ms: atMs }, token);
+  return done(context, index, { grant: token.grant_text });
+}
+
+export function applyRevocation(
+  context: ApplyContext,
+  command: Of<'certificate.revoke'>,
+): CommandResult {
+  const { tables, limits, index, atMs } = context;
+  const { peer, name, floor, reason } = command;
+  const known = tables.revocations.get(peer);
+  if (known !== null && known.floor >= floor) return done(context, known.at_index);
+  if (known === null && tables.counters.get('revocations') >= limits.revocationsMax)
+    return refused(
+      context,
+      'overloaded',
+      `${limits.revocationsMax} certificates are revoked; rotate the authority instead`,
+    );
+  tables.revocations.put({ peer, name, floor, reason, at_index: index, at_ms: atMs }, known);
+  if (known === null) tables.counters.add('revocations', 1);
+  return done(context, index);
+}

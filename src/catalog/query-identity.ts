@@ -1,0 +1,49 @@
+/** Queries about join tokens and revoked certificates. */
+import { z } from 'zod';
+import type { PeerId } from '../base/brand.ts';
+import { defineQuery, statement } from './query.ts';
+
+export interface Revocation {
+  readonly peer: PeerId;
+  readonly name: string;
+  /** Certificates below this generation don't count. */
+  readonly floor: number;
+  readonly reason: string;
+  readonly atMs: number;
+}
+
+export interface TokenRecord {
+  readonly id: string;
+  readonly grant: string;
+  readonly expiresAtMs: number;
+  readonly usedBy: PeerId | null;
+}
+
+/** All of them: the limits of the catalog bound both lists. */
+export const revocationsList = defineQuery(z.object({}), (db) => ({
+  revocations: statement(db, 'SELECT * FROM revocations ORDER BY peer')
+    .all()
+    .map(
+      (row): Revocation => ({
+        peer: String(row.peer),
+        name: String(row.name),
+        floor: Number(row.floor),
+        reason: String(row.reason),
+        atMs: Number(row.at_ms),
+      }),
+    ),
+}));
+
+/** Newest first. */
+export const tokensList = defineQuery(z.object({}), (db) => ({
+  tokens: statement(db, 'SELECT * FROM tokens ORDER BY made_index DESC')
+    .all()
+    .map(
+      (row): TokenRecord => ({
+        id: String(row.id),
+        grant: String(row.grant_text),
+        expiresAtMs: Number(row.expires_at_ms),
+        usedBy: row.used_by === null ? null : String(row.used_by),
+      }),
+    ),
+}));
