@@ -180,6 +180,7 @@ test('no page reads a whole table', () => {
     'index.list': [{ index: 'embeddings' }, { index: 'embeddings', after: 'a' }],
     'search.text': [{ text: 'word' }],
     'ballots.get': [{ term: 1 }],
+    'allocations.count': [{ peer: 'p' }],
   };
   for (const [name, query] of Object.entries(queries))
     for (const one of args[name] ?? [{}]) query(noting, one);
