@@ -21,12 +21,14 @@ const rooms: Record<string, readonly string[]> = {
   mesh: ['base', 'wire'],
   store: ['base', 'wire', 'consensus', 'catalog'],
   content: ['base', 'wire'],
-  daemons: ['base', 'wire', 'supervise'],
+  daemons: ['base', 'wire', 'supervise', 'health'],
   agent: [
     ...['base', 'wire', 'consensus', 'catalog', 'plan', 'supervise', 'health'],
     ...['mesh', 'store', 'content', 'daemons'],
   ],
-  http: ['base', 'wire', 'catalog', 'content', 'supervise', 'daemons', 'agent'],
+  http: [
+    ...['base', 'wire', 'health', 'catalog', 'supervise', 'mesh', 'content', 'daemons', 'agent'],
+  ],
   cli: ['base', 'wire', 'daemons', 'agent', 'http', 'sim'],
   sim: ['base', 'wire', 'consensus', 'catalog', 'plan'],
 };

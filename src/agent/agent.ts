@@ -161,6 +161,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       dataFolder: folder.path,
       contentUp: () => config.role === 'witness' || (replication?.provider() ?? null) !== null,
       daemons: daemons.views,
+      bootstrapPeers: config.peers.length,
       event: (type, data) => events.append(type, data),
       onFailure,
     });
@@ -290,6 +291,13 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     events: (after, limit) => events.after(after, limit),
     onEvent: (listener) => events.onEvent(listener),
     daemons,
+    resources: () => health?.resources() ?? null,
+    mesh: () => health?.meshReport() ?? null,
+    healMesh: async (why) => {
+      running();
+      if (health === null) throw new AgentError('unavailable', 'the agent has not joined');
+      return health.healMesh(why);
+    },
     metrics: () => metrics.registry.metrics(),
     recovery: createRecovery({
       ...{ node: running, clock, onFailure, onNewEpoch: options.onNewEpoch ?? null },

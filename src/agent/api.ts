@@ -4,9 +4,12 @@
  */
 import type { CidText, LogIndex, Ms, PeerId } from '../base/brand.ts';
 import type { AddEntry, AddedItem, PinStatus } from '../content/api.ts';
+import type { MeshHealing } from '../mesh/api.ts';
 import type { Command, CommandResult } from '../wire/command.ts';
+import type { Resources } from '../wire/health-record.ts';
 import type { Role } from '../wire/member.ts';
 import type { Daemons } from './daemons/daemons.ts';
+import type { MeshReport } from './health/api.ts';
 import type { Mode } from './mode.ts';
 import type { Operations } from './operations/api.ts';
 import type { Recovery } from './recovery/api.ts';
@@ -158,6 +161,12 @@ export interface Agent {
   tasks(): Task[];
   /** The daemons on this machine; its views come from memory. */
   readonly daemons: Pick<Daemons, 'views' | 'one'>;
+  /** How this machine is used, as last read; null before the first look. */
+  resources(): Resources | null;
+  /** null before the node has joined. */
+  mesh(): MeshReport | null;
+  /** Redials, asks around and rejoins gossip now. */
+  healMesh(why: string): Promise<MeshHealing>;
   /** Prometheus text. */
   metrics(): Promise<string>;
   readonly recovery: Recovery;

@@ -144,6 +144,7 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
         healthAgeMs: age,
         daemons: Object.fromEntries((record?.daemons ?? []).map((one) => [one.type, one])),
         daemonsAgeMs: age,
+        unreachable: (record?.accused ?? []).map(({ peer }) => directory.nameOf(peer)),
         resources: record?.resources ?? null,
         resourcesAgeMs: record?.resources ? age : null,
       };

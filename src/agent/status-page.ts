@@ -199,6 +199,7 @@ export function statusPage(input: StatusInput): StatusPage {
       state: own.health,
       score: own.score,
       reasons: own.record?.reasons ?? [],
+      components: own.record?.components ?? [],
     },
     mcp: null,
     paused: pausedPart(input.paused),

@@ -11,6 +11,7 @@ import { type ConnectionOptions, clientOf, tellError, withConnection } from './c
 import { addContentCommands } from './content-commands.ts';
 import { addDaemonCommands } from './daemon-commands.ts';
 import { addDemoCommand } from './demo-command.ts';
+import { addDoctorCommand } from './doctor/doctor-command.ts';
 import { exitCodes } from './exit-code.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addIdentityCommands } from './identity-commands.ts';
@@ -84,6 +85,7 @@ function createProgram(io: Io, exit: Run): Command {
   const act = actFor(io, exit);
   addStatusCommands(program, act);
   addHealthCommand(program, act);
+  addDoctorCommand(program, act);
   addContentCommands(program, act);
   addPinCommands(program, act);
   addIndexCommands(program, act);

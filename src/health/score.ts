@@ -34,7 +34,7 @@ export const deductions = {
   'daemon-check-failed': 30,
   'daemon-behind': 20,
   'daemon-no-peers': 20,
-  'daemon-leader-unreachable': 30,
+  'daemon-leader-disconnected': 30,
   'daemon-pinset-behind': 10,
 } as const;
 export type ReasonCode = keyof typeof deductions;

@@ -106,11 +106,32 @@ export function problemOf(thrown: unknown): Problem {
   return { type: 'about:blank', title, status, detail, code: error.code, ...members };
 }
 
+const isApi = (path: string): boolean => path.startsWith('/api/');
+
+/** Under /api/ errors are `{detail}`, and wrong fields 422 with one line each. */
+function sendDetail(reply: FastifyReply, problem: Problem): FastifyReply {
+  const { errors } = problem;
+  if (!Array.isArray(errors)) {
+    const detail =
+      problem.status === 400 ? [{ loc: ['body'], msg: problem.detail, type: 'value_error' }] : null;
+    return reply
+      .code(detail === null ? problem.status : 422)
+      .send({ detail: detail ?? problem.detail });
+  }
+  const lines = (errors as { field: string; text: string }[]).map(({ field, text }) => ({
+    loc: field.split('.'),
+    msg: text,
+    type: 'value_error',
+  }));
+  return reply.code(422).send({ detail: lines });
+}
+
 /** Sends the problem document; the connection is closed where the request body wasn't read. */
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   const { retryAfterS } = problemKinds[problem.code];
   if (retryAfterS !== null) reply.header('retry-after', String(retryAfterS));
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer');
+  if (isApi(reply.request.url)) return sendDetail(reply, problem);
   return reply
     .code(problem.status)
     .header('content-type', 'application/problem+json')

@@ -25,6 +25,8 @@ interface RouteBase {
    * concerns this machine only: it needs the token, and a leecher takes it too.
    */
   readonly access: 'read' | 'write' | 'local-write';
+  /** Of a read by its access: bodies that make it change something, so that it needs the token. */
+  readonly writesIf?: (body: unknown) => boolean;
   /** Content types of a body that the handler reads as a stream. */
   readonly streams?: readonly string[];
   /** Request headers worth telling: name to what it does. */

@@ -11,11 +11,11 @@ import { AgentError } from '../base/error.ts';
 import { createAccess } from './access.ts';
 import { createContentRoutes } from './content-routes.ts';
 import { createDaemonRoutes } from './daemon-routes.ts';
+import { createDashboardRoutes } from './dashboard/routes.ts';
 import { createEventRoutes } from './event-routes.ts';
 import { createHttpMetrics } from './http-metrics.ts';
 import { createIdentityRoutes } from './identity-routes.ts';
 import { createIndexRoutes } from './index-routes.ts';
-import { createNotBuiltRoutes } from './not-built-routes.ts';
 import { openApiOf } from './openapi.ts';
 import { createOperationRoutes } from './operation-routes.ts';
 import { createPinRoutes } from './pin-routes.ts';
@@ -75,7 +75,7 @@ function routesOf(agent: Agent, metrics: ReturnType<typeof createHttpMetrics>, v
     ...createOperationRoutes(agent),
     ...createRecoveryRoutes(agent),
     ...createDaemonRoutes(agent),
-    ...createNotBuiltRoutes(),
+    ...createDashboardRoutes(agent),
   ];
   let document: unknown = null;
   routes.push(
@@ -156,7 +156,10 @@ export function createStatusPort(agent: Agent, options: StatusPortOptions): Stat
         observe(reply.statusCode, reply.elapsedTime / 1000);
         done();
       },
-      handler: (request, reply) => each.handle({ request, reply }),
+      handler: (request, reply) => {
+        if (each.writesIf?.(request.body) === true) access.check(request, true);
+        return each.handle({ request, reply });
+      },
     });
   }
 

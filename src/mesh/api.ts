@@ -99,6 +99,8 @@ export interface Mesh {
   /** Publishes to everybody; never throws for want of subscribers (it counts that). */
   publish(topic: string, body: Uint8Array): Promise<void>;
   links(): MeshLink[];
+  /** Protocols that this node answers. */
+  protocols(): string[];
   /** Redials, asks around and rejoins gossip now; tells what it did. */
   heal(): Promise<MeshHealing>;
   /** Counters end in `_total`, the rest are gauges; bounded names, none of them a peer id. */

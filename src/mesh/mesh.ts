@@ -214,6 +214,7 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
         wanted: neighbours,
         oneSided: upkeep.oneSided(),
       }),
+    protocols: () => host.getProtocols(),
     heal: () => healMesh({ reconnector, upkeep, gossip }),
     stats: () => ({
       ...counts,

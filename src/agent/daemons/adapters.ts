@@ -5,6 +5,7 @@
 import { AgentError } from '../../base/error.ts';
 import type { DaemonAdapter, DaemonType } from '../../daemons/api.ts';
 import { createKubo } from '../../daemons/kubo/kubo.ts';
+import { createLotus } from '../../daemons/lotus/lotus.ts';
 import type { Role } from '../../wire/member.ts';
 
 /** What adapters may know of the node; whoever needs more of the agent adds it here. */
@@ -18,7 +19,7 @@ const factories: Readonly<Record<DaemonType, AdapterFactory | null>> = {
   ipfs: createKubo,
   ipfs_cluster_service: null,
   ipfs_cluster_follow: null,
-  lotus: null,
+  lotus: createLotus,
 };
 
 /** The adapter of a kind; null where there is none and none is configured. */

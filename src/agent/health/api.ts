@@ -17,6 +17,20 @@ export interface MemberHealth {
   readonly recordAgeMs: Ms | null;
 }
 
+/** The mesh of this node as people ask for it. */
+export interface MeshReport extends MeshFacts {
+  readonly peerId: PeerId;
+  readonly port: number | null;
+  readonly addresses: readonly string[];
+  readonly protocols: readonly string[];
+  /** Addresses of the configuration that it looks for others at. */
+  readonly bootstrapPeers: number;
+  /** Consensus and gossip frames are counted, not bytes: null. */
+  readonly bytesSent: number | null;
+  readonly bytesReceived: number | null;
+  readonly lastHealAt: string | null;
+}
+
 export interface HealthWatch {
   start(): void;
   /** Says a last word: it leaves on purpose. */
@@ -26,7 +40,7 @@ export interface HealthWatch {
   /** This node's own score as the election takes it; null before the first look. */
   score(): number | null;
   resources(): Resources | null;
-  meshFacts(): MeshFacts;
+  meshReport(): MeshReport;
   /** Redials, asks around and rejoins gossip, and tells it as an event. */
   healMesh(why: string): Promise<MeshHealing>;
 }

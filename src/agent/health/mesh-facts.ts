@@ -1,8 +1,9 @@
 /** The figures of the mesh that its score is made of, from links and directory. */
 import type { Ms, PeerId } from '../../base/brand.ts';
 import type { MeshFacts } from '../../health/mesh-score.ts';
-import type { MeshLink } from '../../mesh/api.ts';
+import type { Mesh, MeshLink } from '../../mesh/api.ts';
 import type { Directory } from '../directory.ts';
+import type { MeshReport } from './api.ts';
 
 export function meshFactsOf(input: {
   readonly self: PeerId;
@@ -33,5 +34,28 @@ export function meshFactsOf(input: {
     gossipAgeMs: input.gossipAgeMs,
     upForMs: input.upForMs,
     oneSided: open.filter(({ oneSided }) => oneSided).map(({ peerId }) => directory.nameOf(peerId)),
+  };
+}
+
+function portOf(addresses: readonly string[]): number | null {
+  const port = /\/tcp\/(\d+)/.exec(addresses[0] ?? '')?.[1];
+  return port === undefined ? null : Number(port);
+}
+
+export function meshReportOf(
+  facts: MeshFacts,
+  mesh: Mesh,
+  more: Pick<MeshReport, 'bootstrapPeers' | 'lastHealAt'>,
+): MeshReport {
+  const addresses = mesh.addresses();
+  return {
+    ...facts,
+    ...more,
+    peerId: mesh.peerId,
+    port: portOf(addresses),
+    addresses,
+    protocols: mesh.protocols(),
+    bytesSent: null,
+    bytesReceived: null,
   };
 }

@@ -14,6 +14,7 @@ export interface StartHealthDeps {
   readonly metrics: AgentMetrics;
   readonly dataFolder: string;
   readonly contentUp: () => boolean;
+  readonly bootstrapPeers: number;
   readonly daemons: () => readonly DaemonView[];
   readonly event: (type: string, data: Record<string, unknown>) => void;
   readonly onFailure: (text: string, error: unknown) => void;
@@ -55,12 +56,13 @@ function tellFigures({ metrics, node, daemons }: StartHealthDeps, watch: HealthW
 }
 
 export function startHealth(deps: StartHealthDeps): HealthWatch {
-  const { node, clock, event, onFailure, contentUp } = deps;
+  const { node, clock, event, onFailure, contentUp, bootstrapPeers } = deps;
   const judge = createDaemonJudge();
   const watch = createHealthWatch({
     node,
     clock,
     contentUp,
+    bootstrapPeers,
     event,
     onFailure,
     resources: createResources(deps.dataFolder),

@@ -24,7 +24,7 @@ import {
 } from '../../wire/health-record.ts';
 import type { Node } from '../node.ts';
 import type { HealthWatch, MemberHealth } from './api.ts';
-import { meshFactsOf } from './mesh-facts.ts';
+import { meshFactsOf, meshReportOf } from './mesh-facts.ts';
 import { createProber } from './prober.ts';
 
 const lookEveryMs: Ms = 1000;
@@ -51,6 +51,7 @@ export interface HealthWatchDeps {
   readonly clock: Clock;
   readonly resources: () => Promise<Resources>;
   readonly contentUp: () => boolean;
+  readonly bootstrapPeers: number;
   readonly daemons: () => readonly DaemonHealth[];
   readonly event: (type: string, data: Record<string, unknown>) => void;
   readonly onFailure: (text: string, error: unknown) => void;
@@ -73,6 +74,7 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
   let sayTimer: NodeJS.Timeout | null = null;
   let lookTimer: NodeJS.Timeout | null = null;
   let healedMs = Number.NEGATIVE_INFINITY;
+  let lastHealAt: string | null = null;
   let leaving = false;
 
   const detector = createFailureDetector({
@@ -179,6 +181,7 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
   async function healMesh(why: string): Promise<MeshHealing> {
     healedMs = nowMs();
     const done = await mesh.heal();
+    lastHealAt = new Date(clock.wallMs()).toISOString();
     const names = (peers: readonly PeerId[]) => peers.map((peer) => directory.nameOf(peer));
     deps.event('mesh-healed', {
       why,
@@ -285,7 +288,8 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
     },
     score: () => own?.score ?? null,
     resources: () => resources,
-    meshFacts,
+    meshReport: () =>
+      meshReportOf(meshFacts(), mesh, { bootstrapPeers: deps.bootstrapPeers, lastHealAt }),
     healMesh,
   };
 }

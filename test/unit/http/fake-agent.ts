@@ -8,8 +8,10 @@ import * as raw from 'multiformats/codecs/raw';
 import { create as createDigest } from 'multiformats/hashes/digest';
 import type { Agent, AgentEvent, LeaderAnswer, PinReport } from '../../../src/agent/api.ts';
 import { AgentError } from '../../../src/base/error.ts';
+import { type DaemonType, daemonTypes } from '../../../src/daemons/api.ts';
 import type { Command, CommandResult } from '../../../src/wire/command.ts';
 import type { Role } from '../../../src/wire/member.ts';
+import { createFakeDaemons } from './dashboard/fake-daemons.ts';
 
 import { createFakeOperations, type FakeOperations } from './fake-operations.ts';
 
@@ -43,6 +45,9 @@ export interface FakeAgent extends Agent {
   stored: Map<string, Stored>;
   readonly operations: FakeOperations;
   proposals: { command: Command; key: string | null; timeoutMs: number }[];
+  readonly fakeDaemons: ReturnType<typeof createFakeDaemons>;
+  /** What daemons score, by type. */
+  scores: Partial<Record<DaemonType, number>>;
 }
 
 const cidOfBytes = (bytes: Uint8Array): string =>
@@ -57,6 +62,7 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
   const idempotent = new Map<string, { hash: string; result: CommandResult }>();
   const events: AgentEvent[] = [];
   const listeners = new Set<(event: AgentEvent) => void>();
+  const fakeDaemons = createFakeDaemons();
   let applied = 0;
 
   const conflict = (now: number): CommandResult => ({
@@ -127,6 +133,26 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
     status: async () => ({
       node: { name: 'master-1', peerId: 'peer-1', role },
       members: [{ name: 'master-1', peerId: 'peer-1', role }],
+      content: { engine: 'embedded' },
+      replication: {
+        pins: 4,
+        underReplicated: 1,
+        overReplicated: 0,
+        fetching: 0,
+        failed: 0,
+        bytesStored: 10,
+        bytesFree: 1000,
+      },
+      index: { embeddings: 2, knowledge_graph: 3, content_metadata: 4 },
+      health: {
+        state: 'healthy',
+        score: 100,
+        reasons: [],
+        components: ['agent', 'machine', 'mesh'].map((name) => ({ name, score: 100, weight: 2 })),
+      },
+      daemons: Object.fromEntries(
+        daemonTypes.map((type) => [type, { score: agent.scores[type] ?? null }]),
+      ),
     }),
     readiness: () => ({
       ready: agent.unmet.length === 0,
@@ -247,12 +273,37 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
       };
     },
     tasks: () => [],
-    daemons: {
-      views: () => [],
-      one: (type) => {
-        throw new AgentError('not-found', `no daemon ${type}`);
-      },
-    },
+    fakeDaemons,
+    scores: {},
+    daemons: fakeDaemons as unknown as Agent['daemons'],
+    resources: () => ({
+      cpuPercent: 12.5,
+      memoryPercent: 40,
+      diskPercent: 55.5,
+      diskFreeBytes: 1e12,
+      load: [0.5, 0.25, 0.1],
+      gpu: null,
+    }),
+    mesh: () => ({
+      peerId: 'peer-1',
+      port: 4101,
+      addresses: ['/ip4/127.0.0.1/tcp/4101'],
+      protocols: ['/bellwether/1/frames'],
+      bootstrapPeers: 1,
+      bytesSent: null,
+      bytesReceived: null,
+      lastHealAt: null,
+      members: 3,
+      discovered: 3,
+      wanted: 3,
+      connected: 3,
+      links: 3,
+      roundTripsMs: [1],
+      gossipAgeMs: 100,
+      upForMs: 100_000,
+      oneSided: [],
+    }),
+    healMesh: async () => ({ redialled: ['a'], asked: ['b', 'c'], rejoined: [] }),
     setStatusUrl: () => undefined,
     freshness: () => ({ appliedIndex: applied, staleMs: 12.5 }),
     recovery: {

@@ -42,18 +42,6 @@ describe('probes answer by status code', () => {
     const head = await server.inject({ method: 'HEAD', url: '/leader' });
     expect([head.statusCode, head.body]).toEqual([503, '']);
   });
-
-  test('what is not built says so', async () => {
-    const { server } = portOf();
-    const old = await server.inject({ method: 'POST', url: '/api/v0/ipfs/daemon/status' });
-    expect(old.statusCode).toBe(501);
-    expect(Object.keys(old.json())).toEqual(['detail']);
-    const dashboard = await server.inject('/api/dashboard/metrics/realtime');
-    expect([dashboard.statusCode, dashboard.json().detail]).toEqual([
-      501,
-      'GET /api/dashboard/metrics/realtime is not built yet',
-    ]);
-  });
 });
 
 describe('access', () => {

@@ -1,0 +1,48 @@
+/**
+ * Whether a TCP port is listened on, from one read of the kernel's table, and by whom as far as
+ * that is known without looking through every process: our own daemon.
+ */
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+
+const listening = '0A';
+
+function tableOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (thrown) {
+    // No IPv6 here, or no Linux.
+    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return '';
+    throw thrown;
+  }
+}
+
+export function listeningPorts(): Set<number> {
+  const ports = new Set<number>();
+  for (const path of ['/proc/net/tcp', '/proc/net/tcp6'])
+    for (const line of tableOf(path).split('\n').slice(1)) {
+      const [, local = '', , state] = line.trim().split(/\s+/);
+      if (state === listening) ports.add(Number.parseInt(local.split(':')[1] ?? '', 16));
+    }
+  return ports;
+}
+
+function argvOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').filter(Boolean);
+  } catch (thrown) {
+    // It ended meanwhile.
+    if (thrown instanceof Error && 'code' in thrown) return [];
+    throw thrown;
+  }
+}
+
+/** `pid`: our daemon that has this port; null: it is not ours. */
+export function holdersOf(port: number, pid: number | null) {
+  const in_use = listeningPorts().has(port);
+  const argv = in_use && pid !== null ? argvOf(pid) : [];
+  const name = basename(argv[0] ?? '');
+  const processes =
+    argv.length > 0 && pid !== null ? [{ pid, name, cmdline: argv.join(' ').slice(0, 500) }] : [];
+  return { port, in_use, processes };
+}

@@ -1,0 +1,151 @@
+/**
+ * The settings files of the cluster daemons, for people: read without secrets, changed by a merge
+ * that keeps a copy of what was there, made by the daemon's own `init`. What the agent itself sets
+ * (secret, peers, ports) goes over them at every start.
+ */
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { AgentError } from '../../base/error.ts';
+import type { DaemonView } from '../../daemons/api.ts';
+
+const initMsMax = 30_000;
+const run = promisify(execFile);
+
+export type Json = Record<string, unknown>;
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const secretNames = /secret|private_key|password|basic_auth_credentials|token|api_key/i;
+
+/** The same without what must not be seen. */
+export function withoutSecrets(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutSecrets);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([name]) => !secretNames.test(name))
+      .map(([name, inner]) => [name, withoutSecrets(inner)]),
+  );
+}
+
+async function jsonIn(path: string): Promise<Json | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (thrown) {
+    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return null;
+    throw thrown;
+  }
+  const value: unknown = JSON.parse(text);
+  if (!isObject(value)) throw new AgentError('damaged', `${path} holds no JSON object`);
+  return value;
+}
+
+/** The service keeps its files in its folder, a follower one folder below, named by its cluster. */
+async function homeOf(view: DaemonView): Promise<string> {
+  const { folder, type, mode } = view;
+  if (mode === 'external')
+    throw new AgentError('conflict', `${type} is external: its settings are not this node's`);
+  if (folder === null) throw new AgentError('not-found', `${type} is not configured on this node`);
+  if (type === 'ipfs_cluster_service') return folder;
+  const inside = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const named = inside.find((entry) => entry.isDirectory());
+  return named === undefined ? folder : join(folder, named.name);
+}
+
+const parts = (service: Json | null, identity: Json | null) => ({
+  service_config: service === null ? null : (withoutSecrets(service) as Json),
+  identity_config: identity === null ? null : (withoutSecrets(identity) as Json),
+});
+
+export async function readConfig(view: DaemonView) {
+  const home = await homeOf(view);
+  const service = await jsonIn(join(home, 'service.json'));
+  const identity = await jsonIn(join(home, 'identity.json'));
+  const exists = service !== null;
+  return {
+    success: exists,
+    config_exists: exists,
+    ...parts(service, identity),
+    errors: exists ? [] : [`there is no service.json in ${home}; starting the daemon makes it`],
+  };
+}
+
+/** Deep merge that refuses what doesn't fit: a section becomes no number, a number no text. */
+function merged(before: Json, change: Json, at: string): Json {
+  const after = { ...before };
+  for (const [name, value] of Object.entries(change)) {
+    const path = at === '' ? name : `${at}.${name}`;
+    const old = before[name];
+    if (secretNames.test(name))
+      throw new AgentError('bad-request', `body.${path}: secrets are not changed here`);
+    if (at === '' && old === undefined)
+      throw new AgentError(
+        'bad-request',
+        `body.${path}: no such section; it takes ${Object.keys(before).join(', ')}`,
+      );
+    if (isObject(old) && isObject(value)) after[name] = merged(old, value, path);
+    else if (old !== undefined && old !== null && typeof old !== typeof value)
+      throw new AgentError(
+        'bad-request',
+        `body.${path}: got ${JSON.stringify(value)}. It takes a ${typeof old}`,
+      );
+    else if (isObject(old) || (Array.isArray(old) !== Array.isArray(value) && old !== undefined))
+      throw new AgentError('bad-request', `body.${path}: it takes what is there now in its shape`);
+    else after[name] = value;
+  }
+  return after;
+}
+
+export async function updateConfig(view: DaemonView, change: Json) {
+  const home = await homeOf(view);
+  const path = join(home, 'service.json');
+  const before = await jsonIn(path);
+  if (before === null) throw new AgentError('not-found', `there is no ${path} yet`);
+  const after = merged(before, change, '');
+  await copyFile(path, `${path}.before-${Date.now()}`);
+  await writeFile(`${path}.new`, `${JSON.stringify(after, null, 2)}\n`, { mode: 0o600 });
+  await rename(`${path}.new`, path);
+  return {
+    success: true,
+    config_updated: true,
+    updated_config: withoutSecrets(after) as Json,
+    restart_required: view.pid !== null,
+    errors: [],
+  };
+}
+
+export async function createConfig(view: DaemonView, overwrite: boolean) {
+  if (view.type !== 'ipfs_cluster_service')
+    throw new AgentError(
+      'conflict',
+      "service_type: got 'follow'. A follower's settings are made from the leader's template " +
+        'when it starts: start it instead',
+    );
+  const home = await homeOf(view);
+  if (view.pid !== null)
+    throw new AgentError('conflict', 'the service runs: stop it before its settings are made anew');
+  const path = join(home, 'service.json');
+  const before = await jsonIn(path);
+  if (before !== null && !overwrite)
+    throw new AgentError('conflict', `overwrite: ${path} is there already; true makes it anew`);
+  if (view.binary === null)
+    throw new AgentError('not-found', 'ipfs-cluster-service is not on this machine');
+  await mkdir(home, { recursive: true, mode: 0o700 });
+  if (before !== null) await rename(path, `${path}.before-${Date.now()}`);
+  const identityBefore = await jsonIn(join(home, 'identity.json'));
+  const env = { ...process.env, IPFS_CLUSTER_PATH: home };
+  await run(view.binary, ['init', '--consensus', 'crdt'], { env, timeout: initMsMax });
+  const service = await jsonIn(path);
+  const identity = await jsonIn(join(home, 'identity.json'));
+  return {
+    success: service !== null,
+    config_created: service !== null,
+    identity_created: identityBefore === null && identity !== null,
+    ...parts(service, identity),
+    errors: service === null ? ['init made no service.json'] : [],
+  };
+}
