@@ -175,7 +175,9 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
   async function readResources(): Promise<void> {
     if (nowMs() - resourcesMs < resourcesEveryMs) return;
     resourcesMs = nowMs();
+    const first = resources === null;
     resources = await deps.resources();
+    if (first) sayNow();
   }
 
   async function healMesh(why: string): Promise<MeshHealing> {
