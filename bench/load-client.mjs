@@ -2,11 +2,13 @@
 // load costs a fraction of what it measures. Runs as a process of its own; takes its task as JSON
 // on the command line and prints the result as JSON.
 //
-// task: { host, port, token, clients, seconds, warmupSeconds, prefix }
+// task: { kind, host, port, token, clients, batch, seconds, warmupSeconds, prefix }
+// kind `agent`: PUT of one entry, or POST of `batch` of them; `etcd`: a put, or one transaction of
+// `batch` puts, through its JSON gateway. The same keys and values for both.
 import { connect } from 'node:net';
 
 const task = JSON.parse(process.argv[2] ?? '{}');
-const { host, port, token, clients, seconds, warmupSeconds, prefix } = task;
+const { kind, host, port, token, clients, batch, seconds, warmupSeconds, prefix } = task;
 
 const latenciesMs = [];
 const refused = new Map();
@@ -14,23 +16,50 @@ let counting = false;
 let running = true;
 let sequence = 0;
 
+const base64 = (text) => Buffer.from(text).toString('base64');
+const entryOf = (n) => `{"n":${n},"text":"an entry of the shared index, of a usual size"}`;
+const authorization = token === null ? '' : `authorization: Bearer ${token}\r\n`;
+
+const requests = {
+  agent: (n) => ['PUT', `/v1/index/knowledge_graph/${prefix}-${n}`, entryOf(n)],
+  agentBatch: (n) => {
+    const operations = Array.from(
+      { length: batch },
+      (_, i) => `{"op":"put","key":"${prefix}-${n}-${i}","value":${entryOf(i)}}`,
+    );
+    return ['POST', '/v1/index/knowledge_graph', `{"operations":[${operations.join(',')}]}`];
+  },
+  etcd: (n) => {
+    const put = `{"key":"${base64(`${prefix}-${n}`)}","value":"${base64(entryOf(n))}"}`;
+    return ['POST', '/v3/kv/put', put];
+  },
+  etcdBatch: (n) => {
+    const puts = Array.from({ length: batch }, (_, i) => {
+      const key = base64(`${prefix}-${n}-${i}`);
+      return `{"requestPut":{"key":"${key}","value":"${base64(entryOf(i))}"}}`;
+    });
+    return ['POST', '/v3/kv/txn', `{"success":[${puts.join(',')}]}`];
+  },
+};
+const requestOf = requests[batch > 1 ? `${kind}Batch` : kind];
+
 function nextRequest() {
-  const n = sequence++;
-  const body = `{"n":${n},"text":"an entry of the shared index, of a usual size"}`;
+  const [method, path, body] = requestOf(sequence++);
   return (
-    `PUT /v1/index/knowledge_graph/${prefix}-${n} HTTP/1.1\r\nhost: ${host}:${port}\r\n` +
-    `authorization: Bearer ${token}\r\ncontent-type: application/json\r\n` +
+    `${method} ${path} HTTP/1.1\r\nhost: ${host}:${port}\r\n` +
+    `${authorization}content-type: application/json\r\n` +
     `content-length: ${body.length}\r\n\r\n${body}`
   );
 }
 
-// Answers of the status port carry Content-Length, so a message ends where its header says.
+// An answer carries Content-Length, or is chunked and ends with the empty chunk.
 function answerLength(text) {
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return null;
   const length = /\r\ncontent-length: (\d+)/i.exec(text.slice(0, end + 2));
-  if (!length) throw new Error(`an answer without Content-Length: ${text.slice(0, 200)}`);
-  return end + 4 + Number(length[1]);
+  if (length) return end + 4 + Number(length[1]);
+  const last = text.indexOf('\r\n0\r\n\r\n', end);
+  return last < 0 ? null : last + 7;
 }
 
 function client() {
@@ -75,7 +104,7 @@ latenciesMs.sort((a, b) => a - b);
 const at = (share) => latenciesMs[Math.floor(latenciesMs.length * share)] ?? null;
 console.log(
   JSON.stringify({
-    perSecond: latenciesMs.length / elapsedS,
+    perSecond: (latenciesMs.length * batch) / elapsedS,
     p50Ms: at(0.5),
     p99Ms: at(0.99),
     maxMs: latenciesMs.at(-1) ?? null,

@@ -1,43 +1,46 @@
 // Committed writes per second over HTTP through the whole path: three voters as real processes, each
 // write its own request to the leader's port, acknowledged after it is durable on a majority and
-// applied. Tells also where the time goes, from the agents' own stage timings and CPU time.
+// applied; alternating with etcd over its JSON gateway, by the same load tool on the same disk. Tells
+// also where the time goes, from the agents' own stage timings and CPU time.
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { startCluster } from './cluster.mjs';
+import { startCluster, tokenOf } from './cluster.mjs';
+import { median, rounded, row } from './figures.mjs';
+import { metricsOf } from './metrics.mjs';
+import { etcdVersion, startEtcd } from './peers/etcd.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const execute = promisify(execFile);
-const clientCounts = [1, 64, 512];
+const cases = [
+  { clients: 1, batch: 1 },
+  { clients: 64, batch: 1 },
+  { clients: 512, batch: 1 },
+  { clients: 8, batch: 100 },
+];
 const warmupSeconds = 2;
-
-const median = (values) => {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? null;
-};
-const rounded = (value, digits = 0) =>
-  value === null ? null : Math.round(value * 10 ** digits) / 10 ** digits;
+/** Before the first round, of both: what runs hot is compiled while it runs. */
+const compileSeconds = 10;
+const stageNames = ['queue', 'fsync', 'commit', 'apply', 'answer'];
 
 /** Sums of the stage histograms and the CPU seconds of one agent. */
 async function figuresOf(node) {
-  const { body } = await node.client().open('/metrics');
-  let text = '';
-  for await (const chunk of body) text += Buffer.from(chunk).toString();
-  const figures = {};
-  for (const [, kind, stage, value] of text.matchAll(
-    /^bellwether_write_stage_ms_(sum|count)\{stage="(\w+)"\} (\S+)$/gm,
-  ))
-    figures[`${stage}.${kind}`] = Number(value);
-  figures.cpuS = Number(/^bellwether_process_cpu_seconds_total (\S+)/m.exec(text)?.[1] ?? 0);
+  const page = await metricsOf(node);
+  const figures = { cpuS: page.value('bellwether_process_cpu_seconds_total') };
+  for (const stage of stageNames)
+    for (const kind of ['sum', 'count'])
+      figures[`${stage}.${kind}`] = page.value(
+        `bellwether_write_stage_ms_${kind}{stage="${stage}"}`,
+      );
   return figures;
 }
 
 function profileBetween(before, after, seconds) {
   const stages = {};
-  for (const stage of ['queue', 'fsync', 'commit', 'apply', 'answer']) {
+  for (const stage of stageNames) {
     const count = (after[`${stage}.count`] ?? 0) - (before[`${stage}.count`] ?? 0);
     const sum = (after[`${stage}.sum`] ?? 0) - (before[`${stage}.sum`] ?? 0);
     stages[stage] = { samples: count, meanMs: count > 0 ? rounded(sum / count, 3) : null };
@@ -45,30 +48,33 @@ function profileBetween(before, after, seconds) {
   return { stages, cpuShare: rounded((after.cpuS - before.cpuS) / seconds, 2) };
 }
 
-async function measure({ flock, node }, clients, seconds) {
-  const token = readFileSync(join(node.data, 'http.token'), 'utf8').trim();
-  const task = {
-    host: '127.0.0.1',
-    port: node.httpPort,
-    token,
-    clients,
-    seconds,
-    warmupSeconds,
-    prefix: `b${clients}-${Date.now()}`,
-  };
-  const before = await Promise.all(flock.nodes.map(figuresOf));
-  const startedMs = performance.now();
+async function loadOn(task, seconds) {
   const script = join(root, 'bench/load-client.mjs');
-  const { stdout } = await execute(process.execPath, [script, JSON.stringify(task)]);
-  const elapsedS = (performance.now() - startedMs) / 1000;
+  const whole = { host: '127.0.0.1', seconds, warmupSeconds, ...task };
+  const startedMs = performance.now();
+  const { stdout } = await execute(process.execPath, [script, JSON.stringify(whole)]);
+  return { ...JSON.parse(stdout), elapsedS: (performance.now() - startedMs) / 1000 };
+}
+
+async function measure({ flock, node }, { clients, batch }, seconds) {
+  const prefix = `b${clients}-${batch}-${Date.now()}`;
+  const task = { kind: 'agent', port: node.httpPort, token: tokenOf(node), clients, batch, prefix };
+  const before = await Promise.all(flock.nodes.map(figuresOf));
+  const load = await loadOn(task, seconds);
   const after = await Promise.all(flock.nodes.map(figuresOf));
-  const load = JSON.parse(stdout);
   const profiles = flock.nodes.map((each, i) => ({
     node: each.name,
     leads: each.name === node.name,
-    ...profileBetween(before[i], after[i], elapsedS),
+    ...profileBetween(before[i], after[i], load.elapsedS),
   }));
-  return { ...load, clientCpuShare: rounded(load.cpuS / elapsedS, 2), profiles };
+  return { ...load, clientCpuShare: rounded(load.cpuS / load.elapsedS, 2), profiles };
+}
+
+async function measureEtcd(etcd, { clients, batch }, seconds) {
+  const leader = await etcd.leader();
+  const prefix = `b${clients}-${batch}-${Date.now()}`;
+  const port = Number(new URL(leader.url).port);
+  return loadOn({ kind: 'etcd', port, token: null, clients, batch, prefix }, seconds);
 }
 
 /** What the disk gives: appends of 4 kB with fdatasync, one after the other. */
@@ -90,10 +96,14 @@ async function fsyncFloor() {
   return rounded(ms, 3);
 }
 
+const nameOf = ({ clients, batch }) =>
+  `committed writes, ${clients} client${clients === 1 ? '' : 's'}` +
+  (batch === 1 ? '' : `, batches of ${batch}`);
+
 function profileText(details, fsyncMs) {
   const lines = [`An append of 4 kB with fdatasync takes ${fsyncMs} ms here.`];
-  for (const { clients, p50Ms, p99Ms, clientCpuShare, profiles } of details) {
-    const head = `${clients} clients: median ${rounded(p50Ms, 2)} ms, p99 ${rounded(p99Ms, 2)} ms`;
+  for (const { what, p50Ms, p99Ms, clientCpuShare, profiles } of details) {
+    const head = `${what}: median ${rounded(p50Ms, 2)} ms, p99 ${rounded(p99Ms, 2)} ms`;
     lines.push('', `${head}; load tool ${clientCpuShare} cores`);
     for (const { node, leads, stages, cpuShare } of profiles) {
       const told = Object.entries(stages)
@@ -108,27 +118,38 @@ function profileText(details, fsyncMs) {
 export async function run({ rounds, seconds, say }) {
   const fsyncMs = await fsyncFloor();
   const cluster = await startCluster(say);
-  const all = new Map(clientCounts.map((clients) => [clients, []]));
+  const version = etcdVersion();
+  if (version === null) say('etcd is not installed (apt-get install etcd-server): not compared');
+  const etcd = version === null ? null : await startEtcd();
+  const all = cases.map((each) => ({ what: nameOf(each), each, ours: [], theirs: [] }));
   try {
+    const hot = { clients: 64, batch: 1 };
+    await measure(cluster, hot, compileSeconds);
+    if (etcd !== null) await measureEtcd(etcd, hot, compileSeconds);
     for (let round = 1; round <= rounds; round++)
-      for (const clients of clientCounts) {
-        const measured = await measure(cluster, clients, seconds);
-        all.get(clients).push({ clients, ...measured });
-        const refused = JSON.stringify(measured.refused);
-        say(
-          `round ${round}, ${clients} clients: ${rounded(measured.perSecond)}/s, refused ${refused}`,
-        );
+      for (const { what, each, ours, theirs } of all) {
+        ours.push({ what, ...(await measure(cluster, each, seconds)) });
+        if (etcd !== null) theirs.push(await measureEtcd(etcd, each, seconds));
+        const [own, peer] = [ours.at(-1), theirs.at(-1)];
+        const beside = peer ? `, etcd ${rounded(peer.perSecond, 0)}/s` : '';
+        const refused = JSON.stringify([own.refused, peer?.refused ?? {}]);
+        say(`round ${round}, ${what}: ${rounded(own.perSecond, 0)}/s${beside}, refused ${refused}`);
       }
   } finally {
+    await etcd?.end();
     await cluster.end();
   }
-  const rows = [];
-  const details = [];
-  for (const [clients, measured] of all) {
-    const what = `committed writes, ${clients} client${clients === 1 ? '' : 's'}`;
-    const ours = rounded(median(measured.map(({ perSecond }) => perSecond)));
-    rows.push({ what, unit: '1/s', ours, peer: null, peerName: null, ratio: null });
-    details.push(measured.at(-1));
-  }
+  const middle = (measured) => median(measured.map(({ perSecond }) => perSecond));
+  const rows = all.map(({ what, ours, theirs }) =>
+    row({
+      what,
+      unit: '1/s',
+      ours: middle(ours),
+      peer: etcd === null ? null : middle(theirs),
+      peerName: etcd === null ? null : `etcd ${version}`,
+      digits: 0,
+    }),
+  );
+  const details = all.map(({ ours }) => ours.at(-1));
   return { rows, rounds, seconds, fsyncMs, details, profileText: profileText(details, fsyncMs) };
 }
