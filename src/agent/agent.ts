@@ -174,7 +174,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       standing: () => maintenance?.standing ?? null,
     });
     maintenance = createMaintenance({
-      ...{ node: started, config, clock, folder, onFailure, need: content },
+      ...{ node: started, config, clock, folder, health, onFailure, need: content },
       replication: () => replication,
       leader: () => seen().leader(),
       event: (type, data) => events.append(type, data),

@@ -6,6 +6,7 @@
  */
 import { atomicityBugs } from './bugs-durability.ts';
 import { leadershipBugs } from './bugs-leadership.ts';
+import { operationBugs } from './bugs-operations.ts';
 
 export interface Edit {
   /** Below `src/`. */
@@ -23,7 +24,11 @@ export interface PlantedBug {
   readonly directed?: string;
 }
 
-export const plantedBugs: readonly PlantedBug[] = [...leadershipBugs, ...atomicityBugs];
+export const plantedBugs: readonly PlantedBug[] = [
+  ...leadershipBugs,
+  ...atomicityBugs,
+  ...operationBugs,
+];
 
 /** `text` with the edits of `bug` for `file`; throws when one does not match exactly once. */
 export function plant(bug: PlantedBug, file: string, text: string): string {

@@ -222,6 +222,7 @@ export function createFaults(deps: FaultDeps): Faults {
     },
     draining: (ms) => tellFacts(victim(), { ...goodFacts, draining: true }, ms),
     'read-only': (ms) => tellFacts(victim(), { ...goodFacts, storeWritable: false }, ms),
+    trouble: (ms) => tellFacts(victim(), { ...goodFacts, trouble: 'disk-full' }, ms),
     lag: (ms) => tellFacts(victim(), { ...goodFacts, loopLagMs: prng.range(1, 150) }, ms),
   };
   const names = Object.keys(episodes).filter(

@@ -7,9 +7,10 @@ import { present } from '../base/assert.ts';
 import type { Ms } from '../base/brand.ts';
 import { createClient } from './client.ts';
 import { asSimFailure, SimFailure } from './failure.ts';
+import { operationScenarios } from './operation-scenarios.ts';
 import { certificate } from './roster.ts';
 import type { SimNode } from './sim-node.ts';
-import { type Cast, createStage, type StageOptions, stageTiming } from './staged-world.ts';
+import { acting, cutBothWays, masters, nodeAt, until, withStage } from './stage-directions.ts';
 import type { World } from './world.ts';
 
 export interface Scenario {
@@ -25,48 +26,6 @@ export interface ScenarioResult {
 
 const timesTold = 4;
 const seedsMax = 30;
-
-const nodeAt = (world: World, number: number): SimNode => present(world.nodes[number], 'a node');
-
-function acting(world: World): SimNode | null {
-  return world.nodes.find((node) => node.core()?.mayAct(node.now()) != null) ?? null;
-}
-
-/** Runs until `ready` or `limitMs` have passed. */
-function until(world: World, limitMs: Ms, ready: () => boolean): boolean {
-  const endMs = world.queue.nowMs() + limitMs;
-  while (!ready()) {
-    if (world.queue.nowMs() >= endMs) return false;
-    world.queue.runUntil(world.queue.nowMs() + 1);
-  }
-  return true;
-}
-
-function cutBothWays(world: World, a: number, b: number, cut: boolean): void {
-  world.network.setCut(a, b, cut);
-  world.network.setCut(b, a, cut);
-}
-
-function withStage(
-  seed: number,
-  cast: readonly Cast[],
-  tell: (world: World) => boolean,
-  more: Partial<StageOptions> = {},
-): boolean {
-  const world = createStage({ seed, timing: stageTiming, cast, blankCatalogs: true, ...more });
-  try {
-    return tell(world);
-  } finally {
-    world.close();
-  }
-}
-
-const masters = (count: number, cast: Partial<Cast> = {}): Cast[] =>
-  Array.from({ length: count }, (_, number) => ({
-    certificate: certificate(`n${number}`, 'master', 0),
-    terms: [1],
-    ...cast,
-  }));
 
 /**
  * A candidate without a promise of its own waits for one grant. The voter whose promise stands in
@@ -280,6 +239,7 @@ export const scenarios: readonly Scenario[] = [
   { name: 'a wall clock set right hides no sleep', tell: hiddenSleep },
   { name: 'a read waits for the installation of a snapshot', tell: readBeforeInstall },
   { name: 'a deaf higher rank does not stop an election', tell: deafHigherRank },
+  ...operationScenarios,
 ];
 
 function runScenario({ name, tell }: Scenario): ScenarioResult {

@@ -6,6 +6,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { LeaderAnswer } from '../api.ts';
 import type { Config } from '../config.ts';
 import type { DataFolder } from '../data-folder.ts';
+import type { HealthWatch } from '../health/api.ts';
 import type { Node } from '../node.ts';
 import type { Replication } from '../replication/api.ts';
 import { createSteadyQuery } from '../replication/steady-query.ts';
@@ -23,6 +24,7 @@ export interface MaintenanceDeps {
   readonly replication: () => Replication | null;
   readonly need: () => Replication;
   readonly leader: () => LeaderAnswer;
+  readonly health: HealthWatch;
   readonly event: (type: string, data: Record<string, unknown>) => void;
   /** Why daemons are not healed now, or null: they are again. */
   readonly suspend: (reason: string | null) => void;
@@ -67,6 +69,7 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
   const operations = createOperations({
     ...{ node, config, clock, standing, event, onLeft, adding },
     replication: deps.need,
+    isAlive: (peer) => ['alive', 'suspect'].includes(deps.health.of(peer).state),
     leader: deps.leader,
   });
   return { operations, standing };

@@ -20,8 +20,6 @@ import { createSwitchover } from './switchover.ts';
 
 const proposeTimeoutMs: Ms = 10_000;
 const reconfigureTimeoutMs: Ms = 15_000;
-/** A member that said something so recently is not forgotten by accident. */
-const aliveMs: Ms = 5000;
 
 export interface OperationsDeps {
   readonly node: Node;
@@ -30,6 +28,8 @@ export interface OperationsDeps {
   readonly standing: StandingView;
   readonly replication: () => Replication;
   readonly leader: () => LeaderAnswer;
+  /** As far as this node knows: it has neither failed nor stopped. */
+  readonly isAlive: (peer: PeerId) => boolean;
   readonly event: (type: string, data: Record<string, unknown>) => void;
   /** Adds that have not been committed yet. */
   readonly adding: () => number;
@@ -94,14 +94,6 @@ export function createOperations(deps: OperationsDeps): Operations {
     };
   }
 
-  /** Linked to this node, or heard of a moment ago. */
-  function isAlive(peer: PeerId): boolean {
-    const link = node.mesh.links().find((one) => one.peerId === peer);
-    if (link?.connected) return true;
-    const { heardMs } = directory.factsOf(peer);
-    return heardMs !== null && clock.now().monoMs - heardMs < aliveMs;
-  }
-
   /** The configuration without `peer`, in the log. */
   async function remove(peer: PeerId, how: 'left' | 'forgotten', by: string): Promise<void> {
     const change = { type: 'forget' as const, peerId: peer, how, by, atMs: clock.wallMs() };
@@ -147,7 +139,7 @@ export function createOperations(deps: OperationsDeps): Operations {
       const { peer } = memberNamed(name);
       if (peer === self)
         throw new AgentError('conflict', `${name} is this node: use leave, it is alive`);
-      if (!force && isAlive(peer))
+      if (!force && deps.isAlive(peer))
         throw new AgentError(
           'conflict',
           `${name} is alive: let it leave by itself, or repeat this with force`,

@@ -1,0 +1,123 @@
+/** Planted bugs of maintenance: pauses, drains, resignations, departures, changes of voters. */
+import type { PlantedBug } from './bugs.ts';
+
+export const operationBugs: readonly PlantedBug[] = [
+  {
+    name: 'pause-forgets-takeover',
+    what: 'a higher rank takes over while the cluster is paused',
+    directed: 'a paused cluster moves neither lead nor voters',
+    edits: [
+      {
+        file: 'consensus/takeover.ts',
+        find: "  if (core.local.paused) return 'paused';\n",
+        replace: '',
+      },
+      {
+        file: 'consensus/transfer.ts',
+        find: '  const { paused } = core.local;\n',
+        replace: '  const paused = false;\n',
+      },
+    ],
+  },
+  {
+    name: 'pause-forgets-voters',
+    what: 'the rule changes voters while the cluster is paused',
+    directed: 'a standby waits for the end of a pause',
+    edits: [
+      {
+        file: 'consensus/members.ts',
+        find: '  if (core.local.paused) return;\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'pause-not-bound',
+    what: 'a command of the planner that follows a pause in the log is applied',
+    directed: 'a pause is bound where commands are applied',
+    edits: [
+      {
+        file: 'catalog/apply-command.ts',
+        find: 'isAutomatic(command) ? whyPaused(context) : null;',
+        replace: 'isAutomatic(command) && context.index < 0 ? whyPaused(context) : null;',
+      },
+    ],
+  },
+  {
+    name: 'drained-leader-stays',
+    what: 'a leader that is drained keeps the lead',
+    directed: 'a drained leader hands over',
+    edits: [
+      {
+        file: 'consensus/duty.ts',
+        find: "  if (why !== 'draining') {\n",
+        replace: "  if (why === 'draining') return;\n  if (why.length > 0) {\n",
+      },
+    ],
+  },
+  {
+    name: 'no-last-resort',
+    what: 'whoever should not lead never does, even where nobody better is left',
+    directed: 'all are drained and somebody leads',
+    edits: [
+      {
+        file: 'consensus/duty.ts',
+        find: 'core.now.monoMs - lostAtMs < patientMs;',
+        replace: 'lostAtMs < patientMs + core.now.monoMs;',
+      },
+    ],
+  },
+  {
+    name: 'resigns-without-hold',
+    what: 'a lead is given up as soon as there is trouble, however young it is',
+    directed: 'trouble does not drag the lead along',
+    edits: [
+      {
+        file: 'consensus/duty.ts',
+        find: '    if (nowMs - lead.sinceMs < holdMs) return;\n',
+        replace: '    if (nowMs - lead.sinceMs < holdMs / 1e6) return;\n',
+      },
+      {
+        file: 'consensus/duty.ts',
+        find: '  return Math.max(holdMs, 4 * electionMsMax);\n',
+        replace: '  return Math.min(holdMs, electionMsMax) / 1e6;\n',
+      },
+    ],
+  },
+  {
+    name: 'resigns-to-the-unfit',
+    what: 'a leader in trouble hands over to a voter that says it is as bad',
+    directed: 'trouble of all moves nothing',
+    edits: [
+      {
+        file: 'consensus/transfer.ts',
+        find: '  if (progress.cannotLead !== null) return progress.cannotLead;\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'forgotten-let-in',
+    what: 'a forgotten member is admitted without joining anew',
+    directed: 'a forgotten member stays gone',
+    edits: [
+      {
+        file: 'consensus/members.ts',
+        find: '  if (gone && !change.anew)\n',
+        replace: '  if (gone && change.anew === null)\n',
+      },
+    ],
+  },
+  {
+    name: 'change-on-silence',
+    what: 'a joint change begins relying on a voter that was never heard in this lead',
+    directed: 'no change of voters on the word of the silent',
+    edits: [
+      {
+        file: 'consensus/members.ts',
+        find: "return progress && progress.cannotLead !== 'unheard' ? progress.lastAckMs : 0;",
+        replace: 'return progress ? progress.lastAckMs : 0;',
+      },
+    ],
+  },
+];
