@@ -300,7 +300,8 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     },
     metrics: () => metrics.registry.metrics(),
     recovery: createRecovery({
-      ...{ node: running, clock, onFailure, onNewEpoch: options.onNewEpoch ?? null },
+      ...{ node: running, blocks: content, clock, onFailure },
+      onNewEpoch: options.onNewEpoch ?? null,
     }),
   };
   return facade;

@@ -28,9 +28,14 @@ function factsText(facts: BackupFacts): string {
   const whole = facts.linearizable
     ? ''
     : 'No leader could be asked: writes acknowledged elsewhere may be missing.\n';
+  const blocks =
+    facts.blocks === null
+      ? 'without blocks'
+      : `${facts.blocks} blocks of ${facts.blockBytes} bytes, of ${facts.pinsWithBlocks} pins`;
   return (
     `cluster ${clusterId}, epoch ${epochNumber} (${epoch}), made ${createdAt} by ${facts.node}\n` +
-    `log entry ${index}, ${members} members, ${pins} pins, catalog digest ${facts.digest}\n${whole}`
+    `log entry ${index}, ${members} members, ${pins} pins, catalog digest ${facts.digest}\n` +
+    `${blocks}\n${whole}`
   );
 }
 
@@ -41,7 +46,9 @@ async function makeBackup(file: string, options: Options, io: Io) {
   const draft = `${path}.part`;
   const client = clientOf(options, io);
   try {
-    const { body } = await client.open('/v1/backup');
+    const { body } = await client.open('/v1/backup', {
+      query: { blocks: options.withBlocks === true ? 'true' : undefined },
+    });
     await pipeline(body, createWriteStream(draft, { mode: 0o600 }));
     await syncFile(draft);
     const { verifyBackup } = await loadRestore();
@@ -72,6 +79,7 @@ async function restore(file: string, options: Options) {
     file: resolve(file),
     data: String(options.data),
     name: typeof options.name === 'string' ? options.name : null,
+    wallMs: Date.now(),
   });
   const text =
     `${made.data} holds the first master of a new cluster and was read back whole\n` +
@@ -86,6 +94,7 @@ export function addBackupCommands(program: Command, io: Io, exit: Run): void {
     .command('backup')
     .argument('<file>', 'where to, or `verify FILE` for one that exists')
     .argument('[other]', 'the file to verify')
+    .option('--with-blocks', 'also the blocks of every pin that is whole on that agent')
     .description('a consistent backup of a running cluster, read back after it was written')
     .action(async (file: string, other: string | undefined, options: Options) => {
       const work =

@@ -59,6 +59,8 @@ export interface ContentEngine {
     path: string,
     options: { timeoutMs: Ms },
   ): Promise<{ path: string; type: 'file' | 'directory'; bytes: number }[]>;
+  /** The blocks of pins that are whole here, as one CAR; not every engine lets them go. */
+  exportCar?(cids: readonly CidText[]): AsyncIterable<Uint8Array>;
   /**
    * Fetches the whole DAG, fsyncs it, then reports `pinned`. Level-triggered: calling again is
    * harmless.

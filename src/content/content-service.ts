@@ -3,30 +3,25 @@
  * them. Started in order, stopped in reverse. It is the same whether it runs in a thread or, in a
  * test, in the caller's own.
  */
-import { mkdirSync, statfsSync } from 'node:fs';
 import { present } from '../base/assert.ts';
 import type { CidText } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
 import type { AddedItem, PinStatus, Provider } from './api.ts';
 import { createBlockExchange } from './block-exchange.ts';
-import { createBlockFiles } from './block-files.ts';
-import { createBlockStore } from './block-store.ts';
+import { writeCar } from './car-file.ts';
 import { blockKey, cidText, parseCid } from './cid-text.ts';
-import { openContentDb } from './content-db.ts';
 import { createContentHost } from './content-host.ts';
+import { openStorage, type StorageDeps } from './content-storage.ts';
 import { listDag } from './dag.ts';
 import { collectGarbage, discardHolder } from './garbage.ts';
 import { openHostKey, swarmKeyText } from './host-key.ts';
-import { createLanes } from './lanes.ts';
 import { createPinRunner } from './pin-runner.ts';
-import { createPinTable, statusOf } from './pin-table.ts';
+import { statusOf } from './pin-table.ts';
 import { createPossession } from './possession.ts';
 import { type ImportEntry, importUnixfs } from './unixfs-import.ts';
 import { type Listing, listTree, type ReadOptions, readFile } from './unixfs-read.ts';
 import type { EmbeddedOptions } from './worker-protocol.ts';
 
-const diskLanesMax = 2; // of libuv's four threads; the others are the consensus log's
-const reserveBytesDefault = 256 * 1024 * 1024;
 const stallMsDefault = 20_000;
 const backoffMsMaxDefault = 300_000;
 const addsMax = 16;
@@ -37,6 +32,8 @@ export interface ContentService {
   add(entries: AsyncIterable<ImportEntry>, onProgress: (bytes: number) => void): Promise<AddedItem>;
   cat(where: { cid: CidText; path: string }, options: ReadOptions): AsyncGenerator<Uint8Array>;
   ls(where: { cid: CidText; path: string }, options: ReadOptions): Promise<Listing[]>;
+  /** The blocks of these pins, which must be whole here, as one CAR. */
+  exportCar(cids: readonly CidText[]): AsyncIterable<Uint8Array>;
   pin(cids: readonly CidText[]): void;
   unpin(cid: CidText): Promise<void>;
   pins(): PinStatus[];
@@ -47,28 +44,8 @@ export interface ContentService {
   stop(): Promise<void>;
 }
 
-export interface ServiceDeps {
+export interface ServiceDeps extends StorageDeps {
   readonly onPinChange: (status: PinStatus) => void;
-  /** Free bytes of the disk that holds `dir`; tests hand in a small disk. */
-  readonly diskFree?: (dir: string) => number;
-}
-
-function statDiskFree(dir: string): number {
-  const { bavail, bsize } = statfsSync(dir);
-  return bavail * bsize;
-}
-
-/** The parts that only touch this machine. */
-function openStorage(deps: ServiceDeps, options: EmbeddedOptions) {
-  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
-  const reserveBytes = options.reserveBytes ?? reserveBytesDefault;
-  const db = openContentDb(options.dir);
-  const lanes = createLanes(diskLanesMax);
-  const files = createBlockFiles({ lanes }, { dir: options.dir });
-  const monoMs = (): number => performance.now();
-  const diskFree = (): number => (deps.diskFree ?? statDiskFree)(options.dir);
-  const store = createBlockStore({ db, files, monoMs, diskFree }, { reserveBytes });
-  return { db, files, store, table: createPinTable(db), monoMs };
 }
 
 export async function openContentService(
@@ -175,6 +152,7 @@ export async function openContentService(
     add,
     cat: (where, read) => readFile({ store, exchange }, where, read),
     ls: (where, read) => listTree({ store, exchange }, where, read),
+    exportCar: (cids) => writeCar(store, cids),
     pin: (cids) => runner.pin(cids.map((cid) => cidText(parseCid(cid, 'cid')))),
     unpin,
     pins: () => table.all(),

@@ -86,6 +86,24 @@ function contentOf(reader: PartReader, first: Uint8Array | null) {
   return { readToEnd, parts };
 }
 
+/** Sends what `open` yields until it ends, fails, or the reader goes. */
+async function sendBytes(
+  stream: MessagePort,
+  open: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
+): Promise<null> {
+  const abort = new AbortController();
+  stream.on('close', () => abort.abort(new AgentError('stopped', 'the reader has gone')));
+  const writer = createPartWriter(stream, { onProgress: () => undefined });
+  try {
+    for await (const bytes of open(abort.signal))
+      await writer.write({ path: null, isDirectory: false, bytes: owned(bytes), last: false });
+    writer.end();
+  } catch (thrown) {
+    writer.fail(thrown);
+  }
+  return null;
+}
+
 function handlersOf(service: ContentService): OperationHandlers {
   return {
     add: async (stream) => {
@@ -104,19 +122,9 @@ function handlersOf(service: ContentService): OperationHandlers {
         reader.close();
       }
     },
-    cat: async (where, timeoutMs, stream) => {
-      const abort = new AbortController();
-      stream.on('close', () => abort.abort(new AgentError('stopped', 'the reader has gone')));
-      const writer = createPartWriter(stream, { onProgress: () => undefined });
-      try {
-        for await (const bytes of service.cat(where, { timeoutMs, signal: abort.signal }))
-          await writer.write({ path: null, isDirectory: false, bytes: owned(bytes), last: false });
-        writer.end();
-      } catch (thrown) {
-        writer.fail(thrown);
-      }
-      return null;
-    },
+    cat: (where, timeoutMs, stream) =>
+      sendBytes(stream, (signal) => service.cat(where, { timeoutMs, signal })),
+    exportCar: (cids, stream) => sendBytes(stream, () => service.exportCar(cids)),
     ls: (where, timeoutMs) =>
       service.ls(where, { timeoutMs, signal: new AbortController().signal }),
     setProviders: (providers) => done(() => service.setProviders(providers)),

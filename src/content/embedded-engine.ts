@@ -3,7 +3,12 @@
  * thread; here are only calls, byte windows and the watch over the thread: when it dies, everything
  * pending is rejected, the death is reported, and a new thread starts, ever more slowly.
  */
-import { MessageChannel, type Transferable, type Worker } from 'node:worker_threads';
+import {
+  MessageChannel,
+  type MessagePort,
+  type Transferable,
+  type Worker,
+} from 'node:worker_threads';
 import { present } from '../base/assert.ts';
 import type { CidText, Ms } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
@@ -198,15 +203,13 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
     return answered.value;
   }
 
-  async function* cat(
-    cid: CidText,
-    path: string,
-    read: { timeoutMs: Ms },
+  /** The bytes that the content thread sends through the port it is handed. */
+  async function* received(
+    ask: (port: MessagePort) => Promise<unknown>,
   ): AsyncGenerator<Uint8Array> {
     const { port1, port2 } = new MessageChannel();
     const reader = createPartReader(port1);
-    const ended = call('cat', [{ cid, path }, read.timeoutMs, port2], [port2]);
-    const failed = ended.catch((thrown: unknown) => {
+    const failed = ask(port2).catch((thrown: unknown) => {
       port1.close();
       return thrown;
     });
@@ -261,7 +264,9 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
       });
     },
     add,
-    cat,
+    cat: (cid, path, { timeoutMs }) =>
+      received((port) => call('cat', [{ cid, path }, timeoutMs, port], [port])),
+    exportCar: (cids) => received((port) => call('exportCar', [cids, port], [port])),
     ls: (cid, path, read) => call('ls', [{ cid, path }, read.timeoutMs]),
     pin,
     unpin: async (cid) => void (await call('unpin', [cid])),

@@ -32,6 +32,7 @@ export interface Operations {
   add(port: MessagePort): AddedItem;
   cat(where: { cid: CidText; path: string }, timeoutMs: Ms, port: MessagePort): null;
   ls(where: { cid: CidText; path: string }, timeoutMs: Ms): Listing[];
+  exportCar(cids: readonly CidText[], port: MessagePort): null;
   setProviders(providers: readonly Provider[]): null;
   pin(cids: readonly CidText[]): null;
   unpin(cid: CidText): null;

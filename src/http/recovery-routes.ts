@@ -34,9 +34,10 @@ export function createRecoveryRoutes(agent: Agent): Route[] {
       url: '/v1/backup',
       summary: 'A backup of catalog, configuration and epoch, consistent and with its checksums',
       access: 'write',
+      query: z.object({ blocks: z.enum(['true', 'false']).default('false') }),
       answers: { 200: { description: 'The backup', types: [backupType] } },
-      handle: async (_, { reply }) => {
-        const bytes = await agent.recovery.backup();
+      handle: async ({ query }, { reply }) => {
+        const bytes = await agent.recovery.backup(query.blocks === 'true');
         const body = Readable.from(bytes, { objectMode: false });
         return reply.header('content-type', backupType).send(body);
       },

@@ -7,7 +7,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import type { ClusterId, EpochId, PeerId } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
@@ -242,6 +242,7 @@ export async function extractBackup(path: string, dir: string): Promise<Extracte
     if (found.bytes !== told.bytes || found.sha256 !== told.sha256)
       throw damaged(`${name}: ${found.bytes} bytes of SHA-256 ${found.sha256} were read`);
   }
+  if (end.blocks === null) await rm(blocks.path);
   return {
     header,
     end,

@@ -109,3 +109,52 @@ test('a backup is made while writes go on, and restored into a new cluster', asy
   expect(old?.cluster.id).toBe(facts.clusterId);
   expect(old?.members.length).toBe(3);
 });
+
+test('the blocks come along as CAR and are there in the new cluster at once', async () => {
+  const it = await createFlock({ names: ['master-1', 'master-9'] });
+  flock = it;
+  it.start('master-1');
+  await it.leader();
+  const from = it.node('master-1');
+  const headers = {
+    authorization: `Bearer ${it.token('master-1')}`,
+    'content-type': 'application/octet-stream',
+  };
+  const body = Buffer.alloc(3_000_000, 'bellwether ');
+  const added = await fetch(`${from.url}/v1/content?name=big&min=1&max=1`, {
+    method: 'POST',
+    headers,
+    body,
+  });
+  expect(added.status).toBe(201);
+  const { cid, blocks } = (await added.json()) as { cid: string; blocks: number };
+  const file = join(it.dir, 'whole.backup');
+  const run = (...args: string[]): Promise<Ended> => runCommand(it.program, [...args, '--json']);
+  const made = await run('backup', file, '--with-blocks', '--url', from.url, '--data', from.data);
+  expect(made, made.err).toMatchObject({ exit: 0 });
+  expect(jsonOf(made)).toMatchObject({ blocks, pins: 1, pinsWithBlocks: 1 });
+  const place = it.node('master-9');
+  const restored = await run('restore', file, '--data', place.data, '--name', 'master-9');
+  expect(restored, restored.err).toMatchObject({ exit: 0 });
+  // Nobody else is there to fetch from.
+  await it.signal('master-1', 'SIGKILL');
+  it.start('master-9');
+  await it.leader();
+  const got = await until(
+    'the content is served',
+    async () => {
+      const answer = await fetch(`${place.url}/v1/content/${cid}`);
+      return answer.ok ? Buffer.from(await answer.arrayBuffer()) : null;
+    },
+    { deadlineMs: 60_000 },
+  );
+  expect(got.equals(body)).toBe(true);
+  await until(
+    'its copy counts there',
+    async () => {
+      const page = await it.status('master-9');
+      return page?.replication?.pins === 1 && page.replication.underReplicated === 0 ? page : null;
+    },
+    { deadlineMs: 60_000, seen: () => it.status('master-9') },
+  );
+});

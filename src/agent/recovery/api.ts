@@ -31,8 +31,11 @@ export interface ForcedEpoch {
 }
 
 export interface Recovery {
-  /** A backup of the cluster as this node has it, as bytes in order. */
-  backup(): Promise<AsyncIterable<Uint8Array>>;
+  /**
+   * A backup of the cluster as this node has it, as bytes in order; with blocks also those pins
+   * that are whole here.
+   */
+  backup(withBlocks: boolean): Promise<AsyncIterable<Uint8Array>>;
   /** Asks every old voter anew. */
   plan(): Promise<RecoveryPlan>;
   /**

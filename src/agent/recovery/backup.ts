@@ -8,8 +8,10 @@ import { rm } from 'node:fs/promises';
 import type { Ms } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, asAgentError } from '../../base/error.ts';
+import type { PinRecord } from '../../catalog/query-pins.ts';
 import { type BackupHeader, encodeBackup } from '../../store/backup-file.ts';
 import type { Node } from '../node.ts';
+import type { Replication } from '../replication/api.ts';
 import { version } from '../version.ts';
 
 const readTimeoutMs: Ms = 3000;
@@ -17,6 +19,8 @@ const readTimeoutMs: Ms = 3000;
 const triesMax = 3;
 
 export interface BackupDeps {
+  /** The content side, once it is there. */
+  readonly blocks: () => Pick<Replication, 'blocks'>;
   readonly node: () => Node;
   readonly clock: Clock;
   readonly onFailure: (text: string, error: unknown) => void;
@@ -46,9 +50,29 @@ async function snapshotOf(node: Node) {
   }
 }
 
-export async function openBackup(deps: BackupDeps): Promise<AsyncIterable<Uint8Array>> {
+const pageLimit = 500;
+
+/** Every pin of the cluster. */
+export async function pinsOf(node: Node): Promise<PinRecord[]> {
+  const pins: PinRecord[] = [];
+  let after: string | null = null;
+  do {
+    const { value } = await node.stores.catalog.query('pins.list', { after, limit: pageLimit });
+    const page = value as { pins: PinRecord[]; next: string | null };
+    pins.push(...page.pins);
+    after = page.next;
+  } while (after !== null);
+  return pins;
+}
+
+export async function openBackup(
+  deps: BackupDeps,
+  withBlocks: boolean,
+): Promise<AsyncIterable<Uint8Array>> {
   const node = deps.node();
   const linearizable = await caughtUp(deps);
+  const cids = withBlocks ? (await pinsOf(node)).map(({ cid }) => cid) : [];
+  const blocks = withBlocks ? await deps.blocks().blocks(cids) : null;
   const { path, meta } = await snapshotOf(node);
   const { name, peerId } = node.certificate();
   const header: BackupHeader = {
@@ -63,12 +87,14 @@ export async function openBackup(deps: BackupDeps): Promise<AsyncIterable<Uint8A
     meta,
     node: { name, peerId },
     linearizable,
-    withBlocks: false,
+    withBlocks,
   };
   async function* whole(): AsyncGenerator<Uint8Array> {
     try {
       const catalog = createReadStream(path);
-      yield* encodeBackup({ header, catalog, blocks: null, missing: () => [] });
+      const held = new Set(blocks?.held ?? []);
+      const missing = (): string[] => cids.filter((cid) => !held.has(cid));
+      yield* encodeBackup({ header, catalog, blocks: blocks?.car ?? null, missing });
     } finally {
       await rm(path, { force: true });
     }

@@ -8,11 +8,10 @@ import type { Ms, PeerId } from '../../base/brand.ts';
 import { AgentError, asAgentError } from '../../base/error.ts';
 import type { Node } from '../node.ts';
 import type { ForcedEpoch, Recovery, RecoveryPlan } from './api.ts';
-import { type BackupDeps, openBackup } from './backup.ts';
+import { type BackupDeps, openBackup, pinsOf } from './backup.ts';
 
 const askTimeoutMs: Ms = 5000;
 const shownMax = 20;
-const pageLimit = 500;
 
 /** What the process does after the agent has stopped. */
 export interface EpochOrder extends ForcedEpoch {
@@ -44,24 +43,14 @@ async function silence(node: Node, peer: PeerId): Promise<string | null> {
 
 /** Pins none of whose allocations is on a member that answers. */
 async function pinsOnlyOn(node: Node, lost: ReadonlySet<PeerId>) {
-  const first: string[] = [];
-  let count = 0;
-  let after: string | null = null;
-  do {
-    const { value } = await node.stores.catalog.query('pins.list', { after, limit: pageLimit });
-    const page = value as {
-      pins: { cid: string; name: string; allocation: { peers: readonly PeerId[] } }[];
-      next: string | null;
-    };
-    for (const { cid, name, allocation } of page.pins) {
-      const { peers } = allocation;
-      if (peers.length === 0 || !peers.every((peer) => lost.has(peer))) continue;
-      count += 1;
-      if (first.length < shownMax) first.push(name === '' ? cid : `${cid} ${name}`);
-    }
-    after = page.next;
-  } while (after !== null);
-  return { count, first };
+  const only = (await pinsOf(node)).filter(
+    ({ allocation: { peers } }) => peers.length > 0 && peers.every((peer) => lost.has(peer)),
+  );
+  const first = only.slice(0, shownMax);
+  return {
+    count: only.length,
+    first: first.map(({ cid, name }) => (name === '' ? cid : `${cid} ${name}`)),
+  };
 }
 
 const warnings = [
@@ -136,7 +125,7 @@ async function force(deps: RecoveryDeps, oldEpoch: number): Promise<ForcedEpoch>
 
 export function createRecovery(deps: RecoveryDeps): Recovery {
   return {
-    backup: () => openBackup(deps),
+    backup: (withBlocks) => openBackup(deps, withBlocks),
     plan: () => makePlan(deps.node()),
     forceNewEpoch: (oldEpoch) => force(deps, oldEpoch),
   };

@@ -5,10 +5,12 @@
  * cluster id, epoch, identity key, network key and authority are new.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { AgentError } from '../../base/error.ts';
+import { type CarFacts, readCar } from '../../content/car-file.ts';
+import { importBlocks } from '../../content/content-storage.ts';
 import { loadIdentity, writeDurably } from '../../mesh/identity.ts';
 import { loadNetworkKey } from '../../mesh/network-key.ts';
 import { type ExtractedBackup, extractBackup } from '../../store/backup-file.ts';
@@ -30,10 +32,17 @@ export interface BackupFacts {
   readonly node: string;
   readonly members: number;
   readonly pins: number;
+  /** Null: made without blocks. */
   readonly blocks: number | null;
+  readonly blockBytes: number;
+  readonly pinsWithBlocks: number;
 }
 
-function factsOf({ header }: ExtractedBackup, catalog: CatalogFacts): BackupFacts {
+function factsOf(
+  { header }: ExtractedBackup,
+  catalog: CatalogFacts,
+  car: CarFacts | null,
+): BackupFacts {
   const { createdAt, clusterId, epoch, epochNumber, meta, linearizable, node } = header;
   return {
     createdAt,
@@ -46,7 +55,9 @@ function factsOf({ header }: ExtractedBackup, catalog: CatalogFacts): BackupFact
     node: node.name,
     members: meta.configuration.members.length,
     pins: catalog.pins.length,
-    blocks: null,
+    blocks: car?.blocks ?? null,
+    blockBytes: car?.bytes ?? 0,
+    pinsWithBlocks: car?.roots.length ?? 0,
   };
 }
 
@@ -70,7 +81,12 @@ export async function verifyBackup(file: string): Promise<BackupFacts> {
   const dir = await mkdtemp(join(dirname(resolve(file)), '.bellwether-verify-'));
   try {
     const { extracted, catalog } = await unpack(file, dir);
-    return factsOf(extracted, catalog);
+    const { blocksPath } = extracted;
+    const car =
+      blocksPath === null
+        ? null
+        : await readCar(createReadStream(blocksPath), async () => undefined);
+    return factsOf(extracted, catalog, car);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
@@ -93,11 +109,24 @@ export interface Restored extends BackupFacts {
   readonly newEpoch: string;
 }
 
+/** The blocks of the backup into the new folder, each hashed; their pins need no fetching there. */
+async function takeBlocks(
+  dir: string,
+  { blocksPath }: ExtractedBackup,
+  wallMs: number,
+): Promise<CarFacts | null> {
+  if (blocksPath === null) return null;
+  const facts = await importBlocks(join(dir, 'content'), createReadStream(blocksPath), wallMs);
+  await rm(blocksPath);
+  return facts;
+}
+
 export async function restoreBackup(options: {
   readonly file: string;
   readonly data: string;
   /** Name of the first master; that of the node that made the backup if not given. */
   readonly name: string | null;
+  readonly wallMs: number;
 }): Promise<Restored> {
   const { file } = options;
   const data = resolve(options.data);
@@ -109,6 +138,7 @@ export async function restoreBackup(options: {
   const { extracted, catalog } = await unpack(file, dir);
   const { meta, node } = extracted.header;
   const name = options.name ?? node.name;
+  const car = await takeBlocks(dir, extracted, options.wallMs);
   const { peerId } = await loadIdentity(dir, { create: true });
   await loadNetworkKey(join(dir, 'network.key'), { create: true });
   const certificate = firstMaster(peerId, name);
@@ -138,7 +168,7 @@ export async function restoreBackup(options: {
   if (existsSync(data)) await rmdir(data);
   await rename(dir, data);
   await createDisk().syncDir(dirname(data));
-  const facts = factsOf(extracted, catalog);
+  const facts = factsOf(extracted, catalog, car);
   return { ...facts, data, name, newClusterId: clusterId, newEpoch: epoch };
 }
 

@@ -40,6 +40,10 @@ export interface Replication {
   ls(cid: CidText, path: string): ReturnType<ContentEngine['ls']>;
   pin(cid: CidText): Promise<PinReport>;
   pins(after: string | null, limit: number): Promise<{ pins: PinReport[]; next: string | null }>;
+  /** What of these pins is whole here, and their blocks as a CAR; for a backup. */
+  blocks(
+    cids: readonly CidText[],
+  ): Promise<{ held: readonly CidText[]; car: AsyncIterable<Uint8Array> }>;
   tasks(): Task[];
   /** For the status page; null until the leader has told. */
   summary(): ReplicationSummary | null;

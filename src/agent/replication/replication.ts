@@ -23,6 +23,7 @@ import { within } from '../deadline.ts';
 import { multiaddrOf } from '../membership.ts';
 import { createAdding } from './adding.ts';
 import type { Replication, ReplicationDeps } from './api.ts';
+import { exportBlocks } from './block-export.ts';
 import { createChallenges } from './challenges.ts';
 import { createDriver, type Summary } from './driver.ts';
 import { engineRuns, holdingOf, storingRoles } from './held-pins.ts';
@@ -277,6 +278,10 @@ export function createReplication(deps: ReplicationDeps): Replication {
     },
     pin: reports.pin,
     pins: reports.pins,
+    blocks: async (cids) => {
+      await started();
+      return exportBlocks(engine, cids);
+    },
     tasks: tasks.list,
     provider: () => provider,
     contentGone: () => holdsContent && everRan && !engineRuns(engine),
