@@ -202,7 +202,15 @@ test('two operators who both recover make two epochs that never mix', async () =
   // The other operator sees one node as well, and knows nothing of the first.
   it.start('master-2');
   await until('master-2 answers', () => page(it, 'master-2'), { deadlineMs: 60_000 });
-  const second = jsonOf<Forced>(await recover(it, 'master-2', '--yes-old-epoch', '1', '--json'));
+  // And types the number, as a person does.
+  const { url, data } = it.node('master-2');
+  const typed = await runCommand(
+    it.program,
+    ['recover', '--force-new-epoch', '--url', url, '--data', data, '--json'],
+    { input: '1\n' },
+  );
+  expect(typed, typed.err).toMatchObject({ exit: 0 });
+  const second = jsonOf<Forced>(typed);
   expect(second).toMatchObject({ epoch: 2, parentEpochId: first.parentEpochId });
   expect(second.epochId).not.toBe(first.epochId);
   it.start('worker-1');

@@ -9,7 +9,12 @@ import { join } from 'node:path';
 import type { EpochId } from '../../base/brand.ts';
 import { AgentError } from '../../base/error.ts';
 import type { SnapshotMeta } from '../../consensus/api.ts';
-import { decodeConfiguration, emptyConfiguration } from '../../wire/configuration.ts';
+import {
+  decodeConfiguration,
+  emptyConfiguration,
+  stateVersionKnown,
+  stateVersionOf,
+} from '../../wire/configuration.ts';
 import { chainStart, type Entry } from '../../wire/entry.ts';
 import { type DataFolder, type MemberFile, openDataFolder } from '../data-folder.ts';
 import { openStores, type Stores } from '../stores.ts';
@@ -71,8 +76,10 @@ export async function forceNewEpoch(
     let snapshotPath: string;
     let end: ReturnType<typeof endOf>;
     try {
-      await applyAll(stores);
       end = endOf(stores);
+      if (stateVersionOf(end.configuration ?? emptyConfiguration) > stateVersionKnown)
+        throw new AgentError('conflict', 'its log is of a later version than this program');
+      await applyAll(stores);
       snapshotPath = (await stores.catalog.snapshot()).path;
     } finally {
       await stores.close();
