@@ -111,7 +111,7 @@ test('a backup is made while writes go on, and restored into a new cluster', asy
 });
 
 test('the blocks come along as CAR and are there in the new cluster at once', async () => {
-  const it = await createFlock({ names: ['master-1', 'master-9'] });
+  const it = await createFlock({ names: ['master-1', 'master-9'], bare: ['master-9'] });
   flock = it;
   it.start('master-1');
   await it.leader();

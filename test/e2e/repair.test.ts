@@ -2,8 +2,8 @@
  * A node with a damaged store refuses to start, names the file and says the ways out; `repair` then
  * does what is safe for exactly that damage.
  */
-import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join as pathOf } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { type Ended, jsonOf, runCommand } from './command.ts';
 import { createFlock, type Flock, until } from './flock.ts';
@@ -27,7 +27,7 @@ interface Repaired {
 }
 
 async function startThree(log: Record<string, number>): Promise<{ it: Flock; writer: Writer }> {
-  const it = await createFlock({ names: [...three, 'worker-2'], log });
+  const it = await createFlock({ names: three, log });
   flock = it;
   for (const name of three) it.start(name);
   await it.leader();
@@ -69,9 +69,9 @@ async function complete(it: Flock, name: string, writer: Writer): Promise<void> 
 
 /** Changes a key in the catalog's file, as a disk might. */
 function damageCatalog(it: Flock, name: string): string {
-  const dir = join(it.node(name).data, 'catalog');
+  const dir = pathOf(it.node(name).data, 'catalog');
   const file = readdirSync(dir).find((each) => each.endsWith('.sqlite')) ?? '';
-  const path = join(dir, file);
+  const path = pathOf(dir, file);
   const bytes = readFileSync(path);
   let damaged = 0;
   for (let at = bytes.indexOf('k20'); at >= 0; at = bytes.indexOf('k20', at + 1)) {
@@ -126,7 +126,7 @@ test('a damaged catalog of a cut log comes from a backup of another member', asy
   const alone = await repair(it, 'worker-1');
   expect(alone.exit).toBe(1);
   expect(jsonOf<Repaired>(alone).detail).toContain('--from FILE');
-  const file = join(it.dir, 'other.backup');
+  const file = pathOf(it.dir, 'other.backup');
   const { url, data } = it.node('master-2');
   const made = await runCommand(it.program, ['backup', file, '--url', url, '--data', data]);
   expect(made, made.err).toMatchObject({ exit: 0 });
@@ -155,10 +155,10 @@ test('a damaged log lets a node come back as a new one only', async () => {
   await writer.stop();
   const before = await it.status('worker-1');
   await it.signal('worker-1', 'SIGTERM');
-  const dir = join(it.node('worker-1').data, 'log');
+  const dir = pathOf(it.node('worker-1').data, 'log');
   const segment =
     readdirSync(dir).find((name) => name.endsWith('.log')) ?? readdirSync(dir)[0] ?? '';
-  const path = join(dir, segment);
+  const path = pathOf(dir, segment);
   const bytes = readFileSync(path);
   bytes[6000] = (bytes[6000] ?? 0) ^ 4;
   writeFileSync(path, bytes);
@@ -169,12 +169,23 @@ test('a damaged log lets a node come back as a new one only', async () => {
   const done = await repair(it, 'worker-1', '--as-new-node');
   expect(done, done.err).toMatchObject({ exit: 0 });
   expect(jsonOf<Repaired>(done)).toMatchObject({ done: 'new-node' });
-  // Its name belongs to the lost key until that is forgotten: here it takes another name.
-  renameSync(it.node('worker-1').data, it.node('worker-2').data);
-  it.start('worker-2');
-  await complete(it, 'worker-2', writer);
-  const page = await it.status('worker-2');
+  // Its name belongs to the lost key until that is forgotten; then a token lets a new key have it.
+  const leads = it.node(await it.leader());
+  const at = ['--url', leads.url, '--data', leads.data, '--json'];
+  const forgotten = await runCommand(it.program, ['forget', 'worker-1', '--force', ...at]);
+  expect(forgotten, forgotten.err).toMatchObject({ exit: 0 });
+  const wish = ['token', 'create', '--role', 'worker', '--name', 'worker-1', ...at];
+  const made = await runCommand(it.program, wish);
+  expect(made, made.err).toMatchObject({ exit: 0 });
+  const { token } = jsonOf<{ token: string }>(made);
+  const place = it.node('worker-1').data;
+  const join = ['join', token, '--name', 'worker-1', '--data', place, '--no-start', '--json'];
+  const joined = await runCommand(it.program, join);
+  expect(joined, joined.err).toMatchObject({ exit: 0 });
+  it.start('worker-1');
+  await complete(it, 'worker-1', writer);
+  const page = await it.status('worker-1');
   expect(page?.node.peerId).not.toBe(before?.node.peerId);
-  const got = await fetch(`${it.node('worker-2').url}/v1/content/${cid}`);
+  const got = await fetch(`${it.node('worker-1').url}/v1/content/${cid}`);
   expect(await got.text()).toBe('a block that stays');
 });

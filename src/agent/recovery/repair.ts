@@ -70,7 +70,11 @@ async function catalogDamage(folder: DataFolder, log: LogStore): Promise<string 
   }
 }
 
-const asNewFiles = ['identity.key', 'log', 'catalog', 'incoming', 'incarnation'];
+/** The key and all that was given to it or depends on it; the blocks stay. */
+const asNewFiles = [
+  ...['identity.key', 'certificate.jwt', 'authority.json', 'authority.key', 'incarnation'],
+  ...['log', 'catalog', 'incoming'],
+];
 
 function becomeNew(folder: DataFolder, options: RepairOptions, damage: string): Repaired {
   const name = folder.node()?.name ?? 'this node';
@@ -89,7 +93,7 @@ function becomeNew(folder: DataFolder, options: RepairOptions, damage: string): 
     moves: asNewFiles.filter((file) => existsSync(join(folder.path, file))),
     node: null,
   });
-  const next = `forget ${name} in the cluster, then start its agent: it joins with a new key`;
+  const next = `forget ${name} in the cluster, then join with a new token: bellwether join TOKEN`;
   return { name, damage, done: 'new-node', archive, next };
 }
 

@@ -62,6 +62,8 @@ function setUp(change: Partial<DriverDeps>) {
     leadsSinceMs: () => 0,
     healthOf: () => 'healthy',
     mayAct: () => right,
+    mayChange: () => right,
+    isDraining: () => false,
     members: () => [
       {
         peerId: 'p1',
@@ -122,12 +124,12 @@ test('without a member of known health nothing is decided either', async () => {
 test('a right to act that ended while it planned carries nothing out', async () => {
   let asked = 0;
   const { driver, proposed } = setUp({
-    mayAct: () => {
+    mayChange: () => {
       asked += 1;
-      return asked === 1 ? right : null;
+      return null;
     },
   });
   await driver.round();
-  expect(asked).toBeGreaterThan(1);
+  expect(asked).toBeGreaterThan(0);
   expect(proposed).toEqual([]);
 });
