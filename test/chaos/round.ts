@@ -9,7 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { createPrng, type Prng } from '../../src/base/prng.ts';
 import { until } from '../e2e/flock.ts';
 import { compare, createWriter, readIndex, type Writer } from '../e2e/writer.ts';
-import { actingIntervals, overlaps, staleOrders } from './acting.ts';
+import { type ActingRecord, actingIntervals, overlaps, staleOrders } from './acting.ts';
 import { type Clients, createClients, type Plant } from './clients.ts';
 import { episode, type Scene } from './faults.ts';
 import { type ChaosNode, createFlock, type Flock } from './flock.ts';
@@ -123,6 +123,13 @@ async function burn(round: Round, scene: Scene, faults: Map<string, number>): Pr
   }
 }
 
+/** Terms that somebody began to act in only after `atMs`; a lease that lapsed and came back is none. */
+function laterTerms(records: readonly ActingRecord[], atMs: number): number {
+  const begun = records.filter(({ acting }) => acting);
+  const early = new Set(begun.filter((each) => each.atMs <= atMs).map(({ term }) => term));
+  return new Set(begun.map(({ term }) => term).filter((term) => !early.has(term))).size;
+}
+
 interface Judged {
   readonly flock: Flock;
   readonly clients: Clients;
@@ -143,7 +150,7 @@ function judge({ flock, clients, findings, settledAtMs }: Judged) {
   return {
     operations: verdict.type === 'linearizable' ? verdict.operations : clients.history().length,
     elections: new Set(logged.terms).size,
-    electionsLate: logged.acting.filter(({ acting, atMs }) => acting && atMs > settledAtMs).length,
+    electionsLate: laterTerms(logged.acting, settledAtMs),
     actingIntervals: intervals.length,
     orders: logged.orders.length,
   };
