@@ -155,15 +155,11 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     ]);
     node = started;
     health = startHealth({
-      node: started,
-      clock,
-      metrics,
-      dataFolder: folder.path,
+      ...{ node: started, clock, metrics, onFailure, dataFolder: folder.path },
       contentUp: () => config.role === 'witness' || (replication?.provider() ?? null) !== null,
       daemons: daemons.views,
       bootstrapPeers: config.peers.length,
       event: (type, data) => events.append(type, data),
-      onFailure,
     });
     view = createNodeView(started, {
       ...{ clock, startedAtMs, health, incarnation: started.mesh.incarnation },
@@ -239,7 +235,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     return replication;
   };
 
-  const facade: Agent = {
+  return {
     add: async (entries, how) => content().add(entries, how),
     cat: (cid, path) => content().cat(cid, path),
     ls: async (cid, path) => content().ls(cid, path),
@@ -293,16 +289,11 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     daemons,
     resources: () => health?.resources() ?? null,
     mesh: () => health?.meshReport() ?? null,
-    healMesh: async (why) => {
-      running();
-      if (health === null) throw new AgentError('unavailable', 'the agent has not joined');
-      return health.healMesh(why);
-    },
+    healMesh: async (why) => seen().healMesh(why),
     metrics: () => metrics.registry.metrics(),
     recovery: createRecovery({
       ...{ node: running, blocks: content, clock, onFailure },
       onNewEpoch: options.onNewEpoch ?? null,
     }),
   };
-  return facade;
 }

@@ -42,6 +42,7 @@ export interface NodeView {
   readiness(): Readiness;
   status(): Promise<StatusPage>;
   member(name: string): Promise<Record<string, unknown> | null>;
+  readonly healMesh: HealthWatch['healMesh'];
 }
 
 export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
@@ -131,6 +132,7 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       return { ready: unmet.length === 0, unmet, ...now };
     },
     status: async () => statusPage(await input()),
+    healMesh: deps.health.healMesh,
     member: async (name) => {
       const certificate = directory.byName(name);
       if (certificate === null) return null;

@@ -38,8 +38,8 @@ function argvOf(pid: number): string[] {
 }
 
 /** `pid`: our daemon that has this port; null: it is not ours. */
-export function holdersOf(port: number, pid: number | null) {
-  const in_use = listeningPorts().has(port);
+export function holdersOf(port: number, listening: ReadonlySet<number>, pid: number | null) {
+  const in_use = listening.has(port);
   const argv = in_use && pid !== null ? argvOf(pid) : [];
   const name = basename(argv[0] ?? '');
   const processes =

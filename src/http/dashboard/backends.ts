@@ -133,6 +133,14 @@ function followInfo(view: DaemonView, told: Record<string, unknown>): Record<str
   };
 }
 
+/** Whoever can't be asked is not healthy, and whoever doesn't run is at 0, whatever it was. */
+function scoreOf(view: DaemonView, page: Page): number | null {
+  const told = page.daemons[view.type]?.score ?? null;
+  if (view.mode === 'off') return null;
+  if (view.state === 'stopped' || view.state === 'stopping') return 0;
+  return told !== null && !isResponsive(view) ? Math.min(told, healthyFrom - 1) : told;
+}
+
 function healthOf(view: DaemonView, score: number | null): Health {
   if (view.mode === 'off') return 'unknown';
   if (score === null) return view.state === 'running' ? 'unknown' : 'unhealthy';
@@ -140,15 +148,13 @@ function healthOf(view: DaemonView, score: number | null): Health {
 }
 
 function daemonBackend(name: BackendName, view: DaemonView, page: Page): Backend {
-  const told = page.daemons[view.type]?.score ?? null;
-  // Whoever can't be asked is not healthy, whatever the last score was.
-  const score = told !== null && !isResponsive(view) ? Math.min(told, healthyFrom - 1) : told;
+  const score = scoreOf(view, page);
   const info = infoOf(view);
   return {
     name: titles[name],
     status: statusOf(view),
     health: healthOf(view, score),
-    score: view.mode === 'off' ? null : score,
+    score,
     status_message: messageOf(view),
     daemon_pid: view.pid,
     port: Object.values(view.ports)[0] ?? null,

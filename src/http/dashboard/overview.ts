@@ -3,7 +3,7 @@
  * figures that are asked for most often. Pure over one snapshot of what the agent knows.
  */
 import type { DaemonView } from '../../daemons/api.ts';
-import { holdersOf } from '../../daemons/port-table.ts';
+import { holdersOf, listeningPorts } from '../../daemons/port-table.ts';
 import { backendOf, isResponsive, statusOf } from './backends.ts';
 import { type BackendName, backendNames, type DashboardDeps } from './names.ts';
 import { type Page, pageOf } from './page.ts';
@@ -13,23 +13,29 @@ export interface Snapshot {
   readonly page: Page;
   readonly at: string;
   readonly backends: Readonly<Record<BackendName, Backend>>;
-  readonly cluster: Cluster;
+  /** The cluster service, for the parts that are about it alone. */
+  readonly service: DaemonView;
 }
 
 const count = (value: unknown): number =>
   typeof value === 'number' && Number.isFinite(value) && value > 0 ? Math.floor(value) : 0;
 
+/** The count is a figure; its `cluster_peers` may be the list of them. */
+const peerCountOf = (view: DaemonView): number => count(view.finding?.facts.peer_count);
+
 export function clusterOf(view: DaemonView): Cluster {
   const running = statusOf(view) === 'running';
-  const facts = running ? (view.finding?.facts ?? {}) : {};
-  const port = (name: string, usual: number) =>
-    holdersOf(view.ports[name] ?? usual, running && name in view.ports ? view.pid : null);
+  const listening = listeningPorts();
+  const port = (name: string, usual: number) => {
+    const ours = running && name in view.ports;
+    return holdersOf(view.ports[name] ?? usual, listening, ours ? view.pid : null);
+  };
   return {
     running,
     api_responsive: isResponsive(view),
     pid: view.pid,
     version: running ? (view.finding?.version ?? null) : null,
-    peer_count: count(facts.cluster_peers ?? facts.peer_count),
+    peer_count: running ? peerCountOf(view) : 0,
     port_status: {
       api: port('api', 9094),
       proxy: port('proxy', 9095),
@@ -50,8 +56,7 @@ export async function takeSnapshot(deps: DashboardDeps): Promise<Snapshot> {
   const backends = Object.fromEntries(
     backendNames.map((name) => [name, backendOf(name, deps, page, at)]),
   ) as Record<BackendName, Backend>;
-  const cluster = clusterOf(deps.daemons.one('ipfs_cluster_service').view());
-  return { page, at, backends, cluster };
+  return { page, at, backends, service: deps.daemons.one('ipfs_cluster_service').view() };
 }
 
 export const isConfigured = ({ status }: Backend): boolean => status !== 'not_configured';
@@ -114,12 +119,11 @@ function replicationOf({ page, backends }: Snapshot) {
   };
 }
 
-export function clusterPeersOf({ cluster }: Snapshot): number {
-  return cluster.peer_count;
-}
+const clusterPeersOf = ({ service }: Snapshot): number =>
+  statusOf(service) === 'running' ? peerCountOf(service) : 0;
 
 export function overviewOf(snapshot: Snapshot): Overview {
-  const { page, backends, at, cluster } = snapshot;
+  const { page, backends, at, service } = snapshot;
   const tally = tallyOf(backends);
   const alerts = alertsOf(snapshot);
   const replication = replicationOf(snapshot);
@@ -131,7 +135,7 @@ export function overviewOf(snapshot: Snapshot): Overview {
     timestamp: at,
     overall_health: tally.health,
     backends,
-    cluster,
+    cluster: clusterOf(service),
     libp2p: {
       status: libp2p.status,
       health: libp2p.health,
