@@ -91,6 +91,7 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       consensus: runtime.status(),
       mode: mode(),
       strays: node.strays(),
+      trust: node.trust,
       view: leadership.view(),
       directory,
       healthOf: deps.health.of,

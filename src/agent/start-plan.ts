@@ -63,7 +63,7 @@ export function checkRole(name: string, certified: Role, configured: Role): void
   throw new AgentError(
     'role-not-certified',
     `${name} is certified as ${certified}, the configuration says ${configured}; give it as ` +
-      `${certified}, or change the certificate with: bellwether role set ${name} ${configured}`,
+      `${certified}, or join anew with a token for a ${configured} and an empty folder`,
   );
 }
 

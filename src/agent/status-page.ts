@@ -16,6 +16,7 @@ import type { MemberHealth } from './health/api.ts';
 import type { LeaderView } from './leadership.ts';
 import type { Mode } from './mode.ts';
 import type { Stray } from './recovery/strays.ts';
+import type { Trust } from './trust/trust.ts';
 import { version } from './version.ts';
 
 export interface ReplicationSummary {
@@ -36,6 +37,7 @@ export interface StatusInput {
   readonly consensus: Status;
   readonly mode: Mode;
   readonly strays: readonly Stray[];
+  readonly trust: Trust;
   readonly view: LeaderView;
   readonly directory: Directory;
   readonly healthOf: (peer: PeerId) => MemberHealth;
@@ -131,6 +133,17 @@ const daemonRow = (view: DaemonView, score: number | null): Record<string, unkno
 });
 
 /** Who is no member any more: left by itself, or forgotten by a person. Failed ones are members. */
+/** This node's certificate, and whom it refused for theirs. */
+function trustPart({ trust }: StatusInput): Record<string, unknown> {
+  const { jti, gen, exp } = trust.own().claims;
+  const { total, last } = trust.refusals();
+  const shown = last && { ...last, at: new Date(last.atMs).toISOString(), atMs: undefined };
+  return {
+    certificate: { serial: jti, generation: gen, expiresAt: new Date(exp * 1000).toISOString() },
+    refused: { total, last: shown },
+  };
+}
+
 function departedRows(directory: Directory): Record<string, unknown>[] {
   const { departed = [] } = directory.configuration();
   return departed.map(({ name, peerId, role, how, atMs, by }) => ({
@@ -182,6 +195,7 @@ export function statusPage(input: StatusInput): StatusPage {
     election: electionPart(input),
     members: members.map((one) => memberRow(input, one)),
     departed: departedRows(directory),
+    trust: trustPart(input),
     counts: { total: members.length, healthy: healthy.length, byRole },
     log: {
       firstIndex: consensus.firstIndex,

@@ -84,6 +84,7 @@ test('writes, reads, status and events of one node; all of it survives a restart
         'node',
         'election',
         'members',
+        'trust',
         'departed',
         'counts',
         'log',
