@@ -58,6 +58,10 @@ export interface Flock {
 }
 
 export interface FlockOptions {
+  /** Where the mesh listens. @default 127.0.0.1 */
+  readonly meshHost?: string;
+  /** How the others name the first node. @default meshHost */
+  readonly seedHost?: string;
   readonly names: readonly string[];
   readonly timing?: Readonly<Record<string, number>>;
   readonly log?: Readonly<Record<string, number>>;
@@ -129,7 +133,7 @@ interface Process extends FlockNode {
 }
 
 function makeNode(
-  flock: { dir: string; first: number; config: string },
+  flock: { dir: string; first: number; config: string; meshHost: string; seedHost: string },
   spec: { name: string; http: number; mesh: number; starts: boolean },
 ): Process {
   const { name, http, mesh, starts } = spec;
@@ -146,9 +150,9 @@ function makeNode(
     args: [
       'agent',
       ...['--role', role, '--node-id', name, '--data', data, '--config', flock.config],
-      ...['--http-port', String(http), '--mesh-host', '127.0.0.1', '--mesh-port', String(mesh)],
+      ...['--http-port', String(http), '--mesh-host', flock.meshHost, '--mesh-port', String(mesh)],
       ...['--log-level', 'debug', '--start-cluster'],
-      ...(starts ? [] : ['--peers', `127.0.0.1:${flock.first}`]),
+      ...(starts ? [] : ['--peers', `${flock.seedHost}:${flock.first}`]),
     ],
   };
   return node;
@@ -161,9 +165,10 @@ export async function createFlock(options: FlockOptions): Promise<Flock> {
   writeFileSync(config, JSON.stringify({ timing: options.timing ?? {}, log: options.log ?? {} }));
   const ports = await freePorts(options.names.length * 2);
   const first = ports[1] ?? 0;
+  const { meshHost = '127.0.0.1' } = options;
   const processes = options.names.map((name, i) =>
     makeNode(
-      { dir, first, config },
+      { dir, first, config, meshHost, seedHost: options.seedHost ?? meshHost },
       { name, http: ports[i * 2] ?? 0, mesh: ports[i * 2 + 1] ?? 0, starts: i === 0 },
     ),
   );

@@ -1,0 +1,81 @@
+/**
+ * Two machines and a witness, and how nodes name each other: IPv6 and DNS names work like IPv4
+ * addresses do.
+ */
+import { afterEach, expect, test } from 'vitest';
+import { createFlock, type Flock, type FlockOptions, getJson, until } from './flock.ts';
+import { compare, createWriter, readIndex } from './writer.ts';
+
+let flock: Flock | null = null;
+
+afterEach(async () => {
+  await flock?.stop();
+  flock = null;
+});
+
+const two = ['master-1', 'worker-1', 'witness-1'];
+
+async function startTwo(options: Partial<FlockOptions> = {}): Promise<Flock> {
+  const made = await createFlock({ names: two, timing: { holdMs: 1500 }, ...options });
+  flock = made;
+  made.startAll();
+  await made.leader();
+  await until(
+    'all three vote',
+    async () => {
+      const page = await made.status('master-1');
+      return page?.election.voters.length === 3 ? page : null;
+    },
+    { deadlineMs: 60_000, seen: () => made.status('master-1') },
+  );
+  return made;
+}
+
+test('two machines and a witness bear the loss of one, and the witness holds nothing', async () => {
+  const it = await startTwo();
+  expect(await it.leader()).toBe('master-1');
+  const target = () => ({ url: it.node('worker-1').url, token: it.token('worker-1') });
+  const writer = createWriter({ target, prefix: 'k' });
+  await until('writes flow', () => (writer.acknowledged.size > 20 ? true : null), {
+    deadlineMs: 30_000,
+  });
+  await it.signal('master-1', 'SIGKILL');
+  expect(await it.leader()).toBe('worker-1');
+  const before = writer.acknowledged.size;
+  await until('writes go on', () => (writer.acknowledged.size > before + 20 ? true : null), {
+    deadlineMs: 30_000,
+  });
+  type Own = { node: { canLead: boolean; cannotLeadReason: string }; election: { state: string } };
+  const witness = await getJson<Own>(`${it.node('witness-1').url}/status`);
+  expect(witness?.node).toMatchObject({ canLead: false, cannotLeadReason: 'role' });
+  expect(witness?.election.state).toBe('follower');
+  // It keeps log and catalog like any voter, and no copies.
+  await writer.stop();
+  await until(
+    'the witness has every acknowledged write',
+    async () => {
+      const found = await readIndex(it.node('witness-1').url, 'k');
+      return compare(writer.acknowledged, found).lost.length === 0 ? true : null;
+    },
+    { deadlineMs: 30_000 },
+  );
+  it.start('master-1');
+  await until(
+    'the master leads again',
+    async () => ((await it.leader()) === 'master-1' ? true : null),
+    { deadlineMs: 90_000 },
+  );
+});
+
+test.each([
+  ['IPv6 addresses', { meshHost: '::1', seedHost: '[::1]' }],
+  ['a DNS name', { seedHost: 'localhost' }],
+])('nodes find each other by %s', async (_, hosts) => {
+  const it = await startTwo(hosts);
+  type Addresses = { members: { name: string; addresses: string[] }[] };
+  const page = await getJson<Addresses>(`${it.node('worker-1').url}/status`);
+  const master = page?.members.find(({ name }) => name === 'master-1');
+  expect(master?.addresses.join()).toContain(
+    hosts.seedHost === 'localhost' ? '/ip4/127.0.0.1/' : '/ip6/::1/',
+  );
+});
