@@ -1,18 +1,22 @@
 // Losing the leader, as a caller sees it: from the signal to the first write that was sent after it
 // and acknowledged, through the port of a node that stays. Three voters each, alternating: our
-// default timing, etcd's defaults, and etcd tuned to our heartbeat and lease. Also how long it takes
-// from nothing to the first acknowledged write.
+// default timing, etcd's defaults, and etcd tuned to our heartbeat and lease; beside them a Redis
+// master under three Sentinels that call it down after our lease. Also how long it takes from
+// nothing to the first acknowledged write (ours: to a leader that acts).
 import { setTimeout as wait } from 'node:timers/promises';
 import { actingLeader, until } from '../src/cli/demo-watch.ts';
 import { agentWrite, settledLeader, startCluster } from './cluster.mjs';
 import { median, quantile, rounded, row } from './figures.mjs';
 import { createHttpWriter } from './http-writer.mjs';
 import { etcdVersion, etcdWrite, startEtcd } from './peers/etcd.mjs';
+import { redisVersion, startRedis } from './peers/redis.mjs';
 
 // A voter that was restarted grants nobody for the length of its longest promise, and a link
 // younger than a second is not redialled at once: the figure is for a cluster that has settled.
 const settledMs = 3000;
 const warmWrites = 20;
+/** Of the default timing. */
+const leaseMs = 500;
 /** Longer than any lease or election timeout here. */
 const stoppedMs = 6000;
 
@@ -83,6 +87,22 @@ function theirs(cluster) {
   return { round, end: cluster.end };
 }
 
+function sentinels(redis) {
+  async function round(kind) {
+    const old = await redis.settled();
+    await wait(settledMs);
+    const atMs = performance.now();
+    redis.signal(old, kind);
+    const failoverMs = (await redis.firstAckFromNow()) - atMs;
+    if (kind === 'SIGSTOP') {
+      await wait(stoppedMs);
+      redis.signal(old, 'SIGCONT');
+    } else await redis.restart(old);
+    return { failoverMs };
+  }
+  return { round, end: redis.end };
+}
+
 async function firstWriteMs(startedMs, url, write) {
   const writer = createHttpWriter(url, write);
   const ackMs = await writer.firstAckFromNow();
@@ -100,12 +120,20 @@ async function startAll(say) {
   else
     for (const [label, timing] of [
       ['defaults', {}],
-      ['100/500 ms', { heartbeatMs: 100, electionMs: 500 }],
+      [`100/${leaseMs} ms`, { heartbeatMs: 100, electionMs: leaseMs }],
     ]) {
       const etcd = await startEtcd(timing);
       const coldMs = await firstWriteMs(etcd.startedMs, etcd.members[0].url, etcdWrite('cold'));
       systems.push({ name: `etcd ${version} (${label})`, coldMs, ...theirs(etcd) });
     }
+  const redis = redisVersion();
+  if (redis === null) say('redis-server and redis-sentinel are not installed: not compared');
+  else {
+    const started = await startRedis({ downAfterMs: leaseMs });
+    const coldMs = (await started.firstAckFromNow()) - started.startedMs;
+    const name = `Redis Sentinel ${redis} (down after ${leaseMs} ms)`;
+    systems.push({ name, coldMs, ...sentinels(started) });
+  }
   return systems;
 }
 

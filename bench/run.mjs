@@ -12,6 +12,7 @@ const benches = {
   failover: () => import('./failover.mjs'),
   idle: () => import('./idle.mjs'),
   replication: () => import('./replication.mjs'),
+  detection: () => import('./detection.mjs'),
   'hand-over': () => import('./hand-over.mjs'),
 };
 
