@@ -28,6 +28,8 @@ import { createSupervisionFile } from './supervision-file.ts';
 import { socketExists, viewOf } from './view.ts';
 
 const tickMs = 200;
+/** Who starts is looked at more often, so that ready is told when it is. */
+const startingCheckMs = 250;
 const graceMs = 6000;
 /** Who does not answer does not end gracefully either. */
 const silentGraceMs = 1500;
@@ -166,7 +168,9 @@ export function createManagedDaemon(deps: ManagedDeps): ManagedDaemon {
   function onTick(): void {
     post({ type: 'tick' });
     const at = endpoint();
-    if (process === null || at === null || nowMs() - checkedMs < deps.checkMs) return;
+    const starting = supervisor.view(nowMs()).state === 'starting';
+    const everyMs = starting ? Math.min(deps.checkMs, startingCheckMs) : deps.checkMs;
+    if (process === null || at === null || nowMs() - checkedMs < everyMs) return;
     checkedMs = nowMs();
     const { pid } = process;
     looks.lookAside(at, (finding) => {

@@ -71,8 +71,14 @@ export function readJson<T>(path: string, schema: z.ZodType<T>): T | null {
 export const readNote = (folder: string): ProcessNote | null =>
   readJson(join(folder, noteFile), noteSchema);
 
-const sameArgv = (a: readonly string[] | null, b: readonly string[]): boolean =>
-  a !== null && a.length === b.length && a.every((part, i) => part === b[i]);
+/**
+ * Boot, pid and start time name the process; this makes sure that it runs what was started. A
+ * program that is a script shows its interpreter first.
+ */
+function runsNoted(pid: number, note: ProcessNote): boolean {
+  const shown = commandLine(pid) ?? [];
+  return note.argv.length > 0 && shown.slice(-note.argv.length).join('\0') === note.argv.join('\0');
+}
 
 async function goneWithin(alive: () => boolean, ms: Ms): Promise<boolean> {
   const endMs = performance.now() + ms;
@@ -175,9 +181,8 @@ export async function adopt(
   if (!isAlive(id)) return { process: null, refused: null };
   // The shell may be about to become the daemon.
   const endMs = performance.now() + execWaitMsMax;
-  while (!sameArgv(commandLine(id.pid), note.argv) && performance.now() < endMs && isAlive(id))
-    await wait(50);
-  if (!sameArgv(commandLine(id.pid), note.argv)) {
+  while (!runsNoted(id.pid, note) && performance.now() < endMs && isAlive(id)) await wait(50);
+  if (!runsNoted(id.pid, note)) {
     const argv = commandLine(id.pid)?.join(' ') ?? 'nothing';
     return { process: null, refused: `pid ${id.pid} runs ${argv}, not ${note.argv.join(' ')}` };
   }

@@ -92,7 +92,8 @@ export function createSupervisor(
     phase = { type: 'waiting', untilMs, loop };
     const retryInMs = mayHeal() ? untilMs - nowMs : null;
     tell({ type: 'daemon-failed', cause, detail, failures, retryInMs, held: held() });
-    const long = untilMs - nowMs > policy.backoffMsMax;
+    // Whoever waits for more than the first short pause was not helped by healing.
+    const long = untilMs - nowMs > policy.backoffMsMin;
     if (loop || long || isCold(cause) || !mayHeal()) alert(cause, detail, nowMs);
   }
 

@@ -67,6 +67,7 @@ export interface FlockOptions {
   readonly log?: Readonly<Record<string, number>>;
   /** Names whose folder the test makes itself; the others are certified beforehand. */
   readonly bare?: readonly string[];
+  readonly daemons?: Readonly<Record<string, unknown>>;
 }
 
 export function checkedRole(role: string): Role {
@@ -162,7 +163,8 @@ export async function createFlock(options: FlockOptions): Promise<Flock> {
   const dir = mkdtempSync(join(tmpdir(), 'bellwether-e2e-'));
   const program = programIn(dir);
   const config = join(dir, 'config.yaml');
-  writeFileSync(config, JSON.stringify({ timing: options.timing ?? {}, log: options.log ?? {} }));
+  const { timing = {}, log = {}, daemons = {} } = options;
+  writeFileSync(config, JSON.stringify({ timing, log, daemons }));
   const ports = await freePorts(options.names.length * 2);
   const first = ports[1] ?? 0;
   const { meshHost = '127.0.0.1' } = options;

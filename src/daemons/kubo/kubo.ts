@@ -138,7 +138,10 @@ export function createKubo({ role }: { readonly role: Role }): DaemonAdapter {
     ports: { rpc: 5001, gateway: 8080, swarm: 4001 },
     api: 'rpc',
     checkMsMax: 3000,
-    matches: ([program = '', ...args]) => basename(program) === 'ipfs' && args.includes('daemon'),
+    // A script shows its interpreter first.
+    matches: ([program = '', second = '', ...args]) =>
+      (basename(program) === 'ipfs' && [second, ...args].includes('daemon')) ||
+      (basename(second) === 'ipfs' && args.includes('daemon')),
     prepare: async (place) => {
       const { folder } = place;
       await removeStale(join(folder, 'repo.lock'), [join(folder, 'api'), join(folder, 'gateway')]);
