@@ -63,7 +63,8 @@ export function createExternalDaemon(deps: ExternalDeps): Daemon {
     deps.onFailure,
   );
   const nowMs = (): Ms => clock.now().monoMs;
-  let state: DaemonState = 'stopped';
+  /** Not looked at yet: neither running nor gone. */
+  let state: DaemonState = 'starting';
   let answeredMs = nowMs();
   let broken: string | null = null;
   let lastFailure: Supervision['lastFailure'] = null;
