@@ -30,8 +30,8 @@ interface Facts {
 
 test('a backup is made while writes go on, and restored into a new cluster', async () => {
   const it = await createFlock({
-    names: ['master-1', 'master-2', 'worker-1', 'master-9'],
-    bare: ['master-9'],
+    names: ['master-1', 'master-2', 'worker-1', 'master-9', 'worker-9'],
+    bare: ['master-9', 'worker-9'],
   });
   flock = it;
   for (const name of ['master-1', 'master-2', 'worker-1']) it.start(name);
@@ -105,6 +105,29 @@ test('a backup is made while writes go on, and restored into a new cluster', asy
     body: '{"to":"here"}',
   });
   expect(put.status).toBe(200);
+  // The new cluster's own authority certifies others.
+  const made9 = await run(
+    'token',
+    'create',
+    '--role',
+    'worker',
+    '--url',
+    place.url,
+    ...[...['--name', 'worker-9', '--data', place.data, '--json']],
+  );
+  expect(made9, made9.err).toMatchObject({ exit: 0 });
+  const { token } = jsonOf<{ token: string }>(made9);
+  const newcomer = it.node('worker-9');
+  const joined = await run(
+    'join',
+    token,
+    '--name',
+    'worker-9',
+    '--data',
+    newcomer.data,
+    ...[...['--no-start', '--json']],
+  );
+  expect(joined, joined.err).toMatchObject({ exit: 0 });
   const old = await it.status('master-1');
   expect(old?.cluster.id).toBe(facts.clusterId);
   expect(old?.members.length).toBe(3);
