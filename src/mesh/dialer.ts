@@ -10,6 +10,12 @@ import type { Ms, PeerId } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
 import type { Host } from './host.ts';
 
+/**
+ * Another key is refused at once; a handshake that took this long was not refused but too slow,
+ * as on a machine that starts ten agents.
+ */
+const slowMs: Ms = 1200;
+
 /** Connects to `peer`; a list without usable addresses falls back to what identify told. */
 export async function dialPeer(
   host: Host,
@@ -40,13 +46,15 @@ export async function dialAddress(host: Host, address: string, timeoutMs: Ms): P
   } catch (cause) {
     throw new AgentError('bad-request', `not a multiaddr: ${address}`, { cause });
   }
+  const startedMs = performance.now();
   try {
     const connection = await host.dial(target, { signal: AbortSignal.timeout(timeoutMs) });
     return connection.remotePeer.toString();
   } catch (cause) {
     if (cause instanceof Error && cause.name === 'InvalidPeerIdError')
       throw new AgentError('conflict', `${address} is this node itself`, { cause });
-    if (await accepts(target, Math.min(timeoutMs, 1000)))
+    const quick = performance.now() - startedMs < slowMs;
+    if (quick && (await accepts(target, Math.min(timeoutMs, 1000))))
       throw new AgentError(
         'network-key-mismatch',
         `${address} answers but refuses the handshake: is its network key the same?`,
