@@ -11,7 +11,7 @@ import type { Command } from '../wire/command.ts';
 import { createAgentLog } from './agent-log.ts';
 import type { Agent, Fresh, Readiness } from './api.ts';
 import type { Config } from './config.ts';
-import { createDaemons } from './daemons/daemons.ts';
+import { createFleet } from './daemons/fleet.ts';
 import { openDataFolder } from './data-folder.ts';
 import { createEventLog } from './event-log.ts';
 import { createFactSink } from './fact-sink.ts';
@@ -93,9 +93,9 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     logger.fatal({ err: error }, 'the agent stops: its own state is broken');
     (options.onFatal ?? endProcess)(error);
   };
-  const daemons = createDaemons({
-    ...{ config, clock, onFailure, dataFolder: folder.path },
-    adapters: { role: config.role },
+  const daemons = createFleet({
+    ...{ config, clock, onFailure, dataFolder: folder.path, token: folder.token },
+    ...{ node: () => node, statusUrl: () => statusUrl, car: (cid) => content().car(cid) },
     event: (type, data) => events.append(type, data),
   });
 
@@ -165,7 +165,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       ...{ clock, startedAtMs, health, incarnation: started.mesh.incarnation },
       statusUrl: () => statusUrl,
       replication: () => replication?.summary() ?? null,
-      daemons: daemons.views,
+      ...{ daemons: daemons.views, federation: daemons.page },
       holdsContent: () => (replication?.provider() ?? null) !== null,
       standing: () => maintenance?.standing ?? null,
     });
@@ -180,6 +180,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     const { standing } = maintenance;
     replication = startContent(started, standing);
     standing.start();
+    daemons.joined();
     say();
     sayTimer = setInterval(say, sayAgainMs);
     events.append('started', { name: config.nodeId, role: config.role, version });

@@ -8,7 +8,7 @@ import type { MeshHealing } from '../mesh/api.ts';
 import type { Command, CommandResult } from '../wire/command.ts';
 import type { Resources } from '../wire/health-record.ts';
 import type { Role } from '../wire/member.ts';
-import type { Daemons } from './daemons/daemons.ts';
+import type { Fleet } from './daemons/fleet.ts';
 import type { MeshReport } from './health/api.ts';
 import type { Mode } from './mode.ts';
 import type { Operations } from './operations/api.ts';
@@ -160,7 +160,7 @@ export interface Agent {
   onEvent(listener: (event: AgentEvent) => void): () => void;
   tasks(): Task[];
   /** The daemons on this machine; its views come from memory. */
-  readonly daemons: Pick<Daemons, 'views' | 'one'>;
+  readonly daemons: Pick<Fleet, 'views' | 'one' | 'followTemplate'>;
   /** How this machine is used, as last read; null before the first look. */
   resources(): Resources | null;
   /** null before the node has joined. */

@@ -7,6 +7,7 @@ import type { LogIndex, Ms } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
 import type { DaemonView } from '../daemons/api.ts';
 import type { LeaderAnswer, Readiness, StatusPage } from './api.ts';
+import type { FederationPage } from './daemons/fleet.ts';
 import type { HealthWatch } from './health/api.ts';
 import { type Mode, modeOf } from './mode.ts';
 import type { Node } from './node.ts';
@@ -35,6 +36,7 @@ export interface NodeViewDeps {
   readonly holdsContent: () => boolean;
   readonly daemons: () => readonly DaemonView[];
   readonly standing: () => StandingView | null;
+  readonly federation: () => FederationPage | null;
 }
 
 export interface NodeView {
@@ -99,6 +101,7 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       statusUrl: deps.statusUrl(),
       holdsContent: deps.holdsContent(),
       daemons: deps.daemons(),
+      federation: deps.federation(),
       replication: deps.replication(),
       index,
     };

@@ -10,6 +10,7 @@ import type { DaemonView } from '../daemons/api.ts';
 import { gradeOf } from '../health/grade.ts';
 import { type Certificate, roles } from '../wire/member.ts';
 import type { StatusPage } from './api.ts';
+import type { FederationPage } from './daemons/fleet.ts';
 import type { MemberFile } from './data-folder.ts';
 import type { Directory } from './directory.ts';
 import type { MemberHealth } from './health/api.ts';
@@ -50,6 +51,7 @@ export interface StatusInput {
   readonly paused: Pause | null;
   readonly index: Readonly<Record<string, number>>;
   readonly daemons: readonly DaemonView[];
+  readonly federation: FederationPage | null;
 }
 
 /** One row of `members`. */
@@ -206,6 +208,7 @@ export function statusPage(input: StatusInput): StatusPage {
     content: { engine: 'embedded' },
     replication: input.replication,
     index: input.index,
+    federation: input.federation,
     daemons: Object.fromEntries(
       input.daemons.map((one) => [one.type, daemonRow(one, scores.get(one.type) ?? null)]),
     ),

@@ -7,6 +7,7 @@ import { unreachable } from '../base/assert.ts';
 import type { Command, CommandResult, SimpleCommand } from '../wire/command.ts';
 import { type ApplyContext, done, refused } from './apply-context.ts';
 import { applyRevocation, applyTokenPut, applyTokenUse } from './apply-identity.ts';
+import { applyFederation, applyFederationPeer } from './apply-federation.ts';
 import { applyIndexPut, applyIndexRemove } from './apply-index.ts';
 import {
   applyDrain,
@@ -56,6 +57,10 @@ function applySimple(context: ApplyContext, command: SimpleCommand): CommandResu
       return applyTokenUse(context, command);
     case 'certificate.revoke':
       return applyRevocation(context, command);
+    case 'federation.found':
+      return applyFederation(context, command);
+    case 'federation-peer.put':
+      return applyFederationPeer(context, command);
     default:
       return unreachable(command);
   }

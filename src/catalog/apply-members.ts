@@ -30,6 +30,8 @@ export function applyConfiguration(tables: Tables, configuration: Configuration)
     tables.members.remove(row);
     const drain = tables.drains.get(row.peer);
     if (drain !== null) tables.drains.remove(drain);
+    const daemon = tables.federationPeers.get(row.peer);
+    if (daemon !== null) tables.federationPeers.remove(daemon);
   }
   const known = new Map(before.map((row) => [row.peer, row]));
   for (const row of wanted.values()) tables.members.put(row, known.get(row.peer) ?? null);

@@ -6,6 +6,7 @@
  */
 import type { Query } from './query.ts';
 import { revocationsList, tokensList } from './query-identity.ts';
+import { federationGet } from './query-federation.ts';
 import { indexCounts, indexGet, indexList, searchText } from './query-index.ts';
 import { operations } from './query-operations.ts';
 import {
@@ -40,5 +41,6 @@ export const queries: Readonly<Record<string, Query>> = {
   operations,
   'tokens.list': tokensList,
   'revocations.list': revocationsList,
+  'federation.get': federationGet,
   stats,
 };

@@ -112,6 +112,19 @@ export type RevocationRow = {
   at_ms: number;
 };
 
+/** The ipfs-cluster that the agents run together; one row. */
+export type FederationRow = { one: number; secret: string; at_index: number };
+
+/** The cluster daemon of one member. */
+export type FederationPeerRow = {
+  node: string;
+  kind: string;
+  peer_id: string;
+  /** JSON list of multiaddrs. */
+  addresses: string;
+  at_index: number;
+};
+
 export const specs = {
   members: {
     name: 'members',
@@ -176,6 +189,12 @@ export const specs = {
     key: ['scope'],
     columns: ['scope', 'at_index', 'at_ms', 'owner', 'reason', 'expires_at_ms'],
   },
+  federation: { name: 'federation', key: ['one'], columns: ['one', 'secret', 'at_index'] },
+  federationPeers: {
+    name: 'federation_peers',
+    key: ['node'],
+    columns: ['node', 'kind', 'peer_id', 'addresses', 'at_index'],
+  },
 } as const satisfies Record<string, TableSpec>;
 
 const firstTables = `
@@ -234,8 +253,15 @@ CREATE TABLE revocations (peer TEXT PRIMARY KEY, name TEXT NOT NULL, floor INTEG
   reason TEXT NOT NULL, at_index INTEGER NOT NULL, at_ms REAL NOT NULL) WITHOUT ROWID, STRICT;
 `;
 
+const federationTables = `
+CREATE TABLE federation (one INTEGER PRIMARY KEY CHECK (one = 1),
+  secret TEXT NOT NULL, at_index INTEGER NOT NULL) STRICT;
+CREATE TABLE federation_peers (node TEXT PRIMARY KEY, kind TEXT NOT NULL, peer_id TEXT NOT NULL,
+  addresses TEXT NOT NULL, at_index INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+`;
+
 /** In order, never changed once released: a catalog of version n has taken the first n. */
-const steps: readonly string[] = [firstTables, operationTables, identityTables];
+const steps: readonly string[] = [firstTables, operationTables, identityTables, federationTables];
 export const schemaVersion = steps.length;
 
 /** Takes the steps that this database lacks; one from a newer program is refused. */

@@ -9,6 +9,8 @@ import { createSetDigest, emptyDigest, type SetDigest } from './digest.ts';
 import type {
   BallotRow,
   DrainRow,
+  FederationPeerRow,
+  FederationRow,
   IdempotencyRow,
   IndexRow,
   MemberRow,
@@ -39,6 +41,8 @@ export interface Tables {
   readonly pauses: Table<PauseRow>;
   readonly tokens: Table<TokenRow>;
   readonly revocations: Table<RevocationRow>;
+  readonly federation: Table<FederationRow>;
+  readonly federationPeers: Table<FederationPeerRow>;
   readonly state: readonly Table<Row>[];
   readonly counters: Counters;
   readonly digest: SetDigest;
@@ -83,6 +87,8 @@ export function createTables(db: DatabaseSync): Tables {
     pauses: table<PauseRow>('pauses'),
     tokens: table<TokenRow>('tokens'),
     revocations: table<RevocationRow>('revocations'),
+    federation: table<FederationRow>('federation'),
+    federationPeers: table<FederationPeerRow>('federationPeers'),
   };
   const state = Object.values(named) as unknown as Table<Row>[];
   return {

@@ -53,6 +53,8 @@ export interface ContentEngine {
    * keeping it; `unavailable` when no provider has it.
    */
   cat(cid: CidText, path: string, options: { timeoutMs: Ms }): AsyncIterable<Uint8Array>;
+  /** The whole DAG as a CAR stream, for another engine; fetches what is missing, as `cat` does. */
+  car(cid: CidText, options: { timeoutMs: Ms }): AsyncIterable<Uint8Array>;
   /** The tree below, in order; files are then read by `cat`. */
   ls(
     cid: CidText,

@@ -19,7 +19,7 @@ import { createPinRunner } from './pin-runner.ts';
 import { statusOf } from './pin-table.ts';
 import { createPossession } from './possession.ts';
 import { type ImportEntry, importUnixfs } from './unixfs-import.ts';
-import { type Listing, listTree, type ReadOptions, readFile } from './unixfs-read.ts';
+import { type Listing, listTree, type ReadOptions, readCar, readFile } from './unixfs-read.ts';
 import type { EmbeddedOptions } from './worker-protocol.ts';
 
 const stallMsDefault = 20_000;
@@ -31,6 +31,7 @@ export interface ContentService {
   setProviders(providers: readonly Provider[]): void;
   add(entries: AsyncIterable<ImportEntry>, onProgress: (bytes: number) => void): Promise<AddedItem>;
   cat(where: { cid: CidText; path: string }, options: ReadOptions): AsyncGenerator<Uint8Array>;
+  car(cid: CidText, options: ReadOptions): AsyncGenerator<Uint8Array>;
   ls(where: { cid: CidText; path: string }, options: ReadOptions): Promise<Listing[]>;
   /** The blocks of these pins, which must be whole here, as one CAR. */
   exportCar(cids: readonly CidText[]): AsyncIterable<Uint8Array>;
@@ -151,6 +152,7 @@ export async function openContentService(
     },
     add,
     cat: (where, read) => readFile({ store, exchange }, where, read),
+    car: (cid, read) => readCar({ store, exchange }, cid, read),
     ls: (where, read) => listTree({ store, exchange }, where, read),
     exportCar: (cids) => writeCar(store, cids),
     pin: (cids) => runner.pin(cids.map((cid) => cidText(parseCid(cid, 'cid')))),

@@ -125,6 +125,8 @@ function handlersOf(service: ContentService): OperationHandlers {
     cat: (where, timeoutMs, stream) =>
       sendBytes(stream, (signal) => service.cat(where, { timeoutMs, signal })),
     exportCar: (cids, stream) => sendBytes(stream, () => service.exportCar(cids)),
+    car: (cid, timeoutMs, stream) =>
+      sendBytes(stream, (signal) => service.car(cid, { timeoutMs, signal })),
     ls: (where, timeoutMs) =>
       service.ls(where, { timeoutMs, signal: new AbortController().signal }),
     setProviders: (providers) => done(() => service.setProviders(providers)),

@@ -267,6 +267,7 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
     cat: (cid, path, { timeoutMs }) =>
       received((port) => call('cat', [{ cid, path }, timeoutMs, port], [port])),
     exportCar: (cids) => received((port) => call('exportCar', [cids, port], [port])),
+    car: (cid, { timeoutMs }) => received((port) => call('car', [cid, timeoutMs, port], [port])),
     ls: (cid, path, read) => call('ls', [{ cid, path }, read.timeoutMs]),
     pin,
     unpin: async (cid) => void (await call('unpin', [cid])),

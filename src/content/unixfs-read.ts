@@ -9,6 +9,7 @@ import type { CidText, Ms } from '../base/brand.ts';
 import { AgentError, asAgentError } from '../base/error.ts';
 import type { BlockExchange, FetchSession } from './block-exchange.ts';
 import type { BlockStore } from './block-store.ts';
+import { carOf } from './car.ts';
 import { type BlockKey, blockKey, cidText, parseCid, rawCode } from './cid-text.ts';
 import { readNames } from './entry-path.ts';
 
@@ -34,8 +35,8 @@ export interface ReadOptions {
 
 type Source = Parameters<typeof exporter>[1];
 
-/** The blocks of one read, from here or from a provider. */
-function createSource({ store, exchange }: ReadDeps, root: CID, options: ReadOptions): Source {
+/** Loads the blocks of one read, from here or from a provider. */
+function createLoader({ store, exchange }: ReadDeps, root: CID, options: ReadOptions) {
   const nodes = new Map<BlockKey, Uint8Array>();
   let nodeBytes = 0;
   let session: Promise<FetchSession> | null = null;
@@ -55,7 +56,7 @@ function createSource({ store, exchange }: ReadDeps, root: CID, options: ReadOpt
     }
   }
 
-  async function load(cid: CID): Promise<Uint8Array> {
+  return async function load(cid: CID): Promise<Uint8Array> {
     const key = blockKey(cid);
     if (store.has(key)) return store.get(key);
     const known = nodes.get(key);
@@ -66,8 +67,17 @@ function createSource({ store, exchange }: ReadDeps, root: CID, options: ReadOpt
       nodeBytes += bytes.length;
     }
     return bytes;
-  }
+  };
+}
 
+/** The whole DAG as a CAR stream. */
+export function readCar(deps: ReadDeps, cid: CidText, options: ReadOptions) {
+  const root = parseCid(cid, 'cid');
+  return carOf(root, createLoader(deps, root, options));
+}
+
+function createSource(deps: ReadDeps, root: CID, options: ReadOptions): Source {
+  const load = createLoader(deps, root, options);
   const source = {
     async *get(cid: CID): AsyncGenerator<Uint8Array> {
       yield await load(cid.toV1());

@@ -31,6 +31,7 @@ export interface EmbeddedOptions {
 export interface Operations {
   add(port: MessagePort): AddedItem;
   cat(where: { cid: CidText; path: string }, timeoutMs: Ms, port: MessagePort): null;
+  car(cid: CidText, timeoutMs: Ms, port: MessagePort): null;
   ls(where: { cid: CidText; path: string }, timeoutMs: Ms): Listing[];
   exportCar(cids: readonly CidText[], port: MessagePort): null;
   setProviders(providers: readonly Provider[]): null;

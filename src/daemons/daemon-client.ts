@@ -4,6 +4,8 @@
  * shorter list. Every call has the caller's deadline; a daemon that hangs costs nobody but its
  * own check. Redirects are not followed: an answer comes from who was asked.
  */
+import { randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { AgentError } from '../base/error.ts';
 import type { Endpoint } from './api.ts';
@@ -21,6 +23,8 @@ export interface Ask {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** Sent as the one file of a form, as it comes; instead of `body`. */
+  readonly upload?: AsyncIterable<Uint8Array>;
   readonly signal: AbortSignal;
   readonly bytesMax?: number;
 }
@@ -111,11 +115,22 @@ async function openHttp({ tls }: Endpoint) {
   return { request, dispatcher: new HttpAgent(options) };
 }
 
+const boundary = `bellwether-${randomBytes(16).toString('hex')}`;
+
+/** A form with one file; its bytes are passed on as they come. */
+async function* formOf(file: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const disposition = 'Content-Disposition: form-data; name="file"; filename="file"';
+  const type = 'Content-Type: application/octet-stream';
+  yield Buffer.from(`--${boundary}\r\n${disposition}\r\n${type}\r\n\r\n`);
+  yield* file;
+  yield Buffer.from(`\r\n--${boundary}--\r\n`);
+}
+
 export function createDaemonClient(endpoint: Endpoint): DaemonClient {
   let http: ReturnType<typeof openHttp> | null = null;
 
   async function send(ask: Ask): Promise<Opened> {
-    const { method = 'GET', path, query = {}, body, signal } = ask;
+    const { method = 'GET', path, query = {}, body, upload, signal } = ask;
     const at = new URL(`${endpoint.url}${path}`);
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) at.searchParams.append(name, String(value));
@@ -124,8 +139,12 @@ export function createDaemonClient(endpoint: Endpoint): DaemonClient {
     if (body !== undefined) headers['content-type'] = 'application/json';
     http ??= openHttp(endpoint);
     const { request, dispatcher } = await http;
-    const text = body === undefined ? null : JSON.stringify(body);
-    return request(at, { method, headers, body: text, signal, dispatcher });
+    let sent: string | Readable | null = body === undefined ? null : JSON.stringify(body);
+    if (upload !== undefined) {
+      headers['content-type'] = `multipart/form-data; boundary=${boundary}`;
+      sent = Readable.from(formOf(upload));
+    }
+    return request(at, { method, headers, body: sent, signal, dispatcher });
   }
 
   async function asked<T>(ask: Ask, read: (opened: Opened, where: string) => Promise<T>) {

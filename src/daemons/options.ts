@@ -4,6 +4,7 @@
  * belong to the adapters.
  */
 import { z } from 'zod';
+import { followMistakes, followSchema } from './cluster/foreign.ts';
 
 const port = z.int().min(1).max(65_535);
 const bytes = z.int().min(1_048_576);
@@ -50,6 +51,8 @@ const daemonSchema = z.strictObject({
   network: z.enum(['public', 'local']).optional(),
   /** Whether it is restarted when it fails. @default true; `daemon heal` changes it */
   autoHeal: z.boolean().optional(),
+  /** ipfs_cluster_follow: somebody else's cluster. @default the one that the agents run */
+  follow: followSchema.optional(),
   /** Settings of the daemon itself, by its own names, which go over ours. */
   settings: z.record(z.string().max(200), z.json()).optional(),
 });
@@ -82,6 +85,11 @@ export function daemonMistakes(type: string, options: DaemonOptions): string[] {
     mistakes.push(`${at}: url, auth and tls are for mode external; the mode is ${mode}`);
   if (tls !== undefined && url !== undefined && !url.startsWith('https:'))
     mistakes.push(`${at}.tls: the url ${url} is not https`);
+  if (options.follow !== undefined) {
+    if (type !== 'ipfs_cluster_follow')
+      mistakes.push(`${at}.follow: only ipfs_cluster_follow follows somebody's cluster`);
+    mistakes.push(...followMistakes(`${at}.follow`, options.follow));
+  }
   if (mode === 'external')
     for (const name of [
       'binary',
@@ -89,6 +97,7 @@ export function daemonMistakes(type: string, options: DaemonOptions): string[] {
       'limits',
       'storageMax',
       'network',
+      'follow',
       'settings',
       'ports',
     ] as const)

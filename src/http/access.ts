@@ -56,6 +56,16 @@ function refuseCrossSite(request: FastifyRequest): void {
     );
 }
 
+const bearerOf = (header: string | undefined): string | undefined =>
+  /^Bearer +(\S+)$/i.exec(header ?? '')?.[1];
+
+/** Programs that only know URLs send the token as the password; the user's name has no meaning. */
+function passwordOf(header: string | undefined): string | undefined {
+  const encoded = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(header ?? '')?.[1];
+  const text = encoded === undefined ? '' : Buffer.from(encoded, 'base64').toString('utf8');
+  return text.includes(':') ? text.slice(text.indexOf(':') + 1) : undefined;
+}
+
 export function createAccess(rules: AccessRules): Access {
   const names = new Set(rules.names.map((name) => name.toLowerCase()));
   const beyondLoopback = !isLoopback(rules.host);
@@ -75,7 +85,7 @@ export function createAccess(rules: AccessRules): Access {
 
   function checkToken(request: FastifyRequest): void {
     const { authorization } = request.headers;
-    const given = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+    const given = bearerOf(authorization) ?? passwordOf(authorization);
     if (given !== undefined && timingSafeEqual(hash('sha256', given, 'buffer'), wanted)) return;
     throw new AgentError(
       'unauthorized',

@@ -13,6 +13,7 @@ import { createContentRoutes } from './content-routes.ts';
 import { createDaemonRoutes } from './daemon-routes.ts';
 import { createDashboardRoutes } from './dashboard/routes.ts';
 import { createEventRoutes } from './event-routes.ts';
+import { createFederationRoutes } from './federation-routes.ts';
 import { createHttpMetrics } from './http-metrics.ts';
 import { createIdentityRoutes } from './identity-routes.ts';
 import { createIndexRoutes } from './index-routes.ts';
@@ -76,6 +77,7 @@ function routesOf(agent: Agent, metrics: ReturnType<typeof createHttpMetrics>, v
     ...createRecoveryRoutes(agent),
     ...createDaemonRoutes(agent),
     ...createDashboardRoutes(agent),
+    ...createFederationRoutes(agent),
   ];
   let document: unknown = null;
   routes.push(

@@ -10,6 +10,7 @@ import { nestingOf } from './cbor-nesting.ts';
 import { generationMax, statementCharactersMax } from './certificate.ts';
 import { firstIssues, fromCbor } from './checked.ts';
 import { entryBytesMax } from './entry.ts';
+import { federationCommands } from './federation-command.ts';
 import { operationCommands } from './operation-command.ts';
 
 export const indexTypes = [
@@ -134,6 +135,7 @@ export const simpleCommandSchema = z.discriminatedUnion('type', [
   tokenPut,
   tokenUse,
   certificateRevoke,
+  ...federationCommands,
 ]);
 export type SimpleCommand = z.infer<typeof simpleCommandSchema>;
 

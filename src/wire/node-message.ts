@@ -7,6 +7,12 @@ import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import { statementCharactersMax } from './certificate.ts';
 import { checked, fromCbor } from './checked.ts';
+import type {
+  ClusterDaemon,
+  ClusterDaemonAnswer,
+  PinsetAnswer,
+  PinsetRequest,
+} from './federation-message.ts';
 import { certificateSchema } from './member.ts';
 import type { Electable, SafetyAnswer, SafetyQuestion } from './operation-message.ts';
 
@@ -201,7 +207,11 @@ export function encodeNodeMessage(
     | ReachAnswer
     | Electable
     | SafetyQuestion
-    | SafetyAnswer,
+    | SafetyAnswer
+    | ClusterDaemon
+    | ClusterDaemonAnswer
+    | PinsetRequest
+    | PinsetAnswer,
 ): Uint8Array {
   return encodeCbor(value);
 }

@@ -68,6 +68,8 @@ export interface FlockOptions {
   /** Names whose folder the test makes itself; the others are certified beforehand. */
   readonly bare?: readonly string[];
   readonly daemons?: Readonly<Record<string, unknown>>;
+  /** What else stands in a node's configuration. */
+  readonly configOf?: (name: string) => Readonly<Record<string, unknown>>;
 }
 
 export function checkedRole(role: string): Role {
@@ -162,15 +164,18 @@ function makeNode(
 export async function createFlock(options: FlockOptions): Promise<Flock> {
   const dir = mkdtempSync(join(tmpdir(), 'bellwether-e2e-'));
   const program = programIn(dir);
-  const config = join(dir, 'config.yaml');
-  const { timing = {}, log = {}, daemons = {} } = options;
-  writeFileSync(config, JSON.stringify({ timing, log, daemons }));
+  const configFor = (name: string): string => {
+    const file = join(dir, `${name}.yaml`);
+    const { timing = {}, log = {}, daemons = {}, configOf } = options;
+    writeFileSync(file, JSON.stringify({ timing, log, daemons, ...configOf?.(name) }));
+    return file;
+  };
   const ports = await freePorts(options.names.length * 2);
   const first = ports[1] ?? 0;
   const { meshHost = '127.0.0.1' } = options;
   const processes = options.names.map((name, i) =>
     makeNode(
-      { dir, first, config, meshHost, seedHost: options.seedHost ?? meshHost },
+      { dir, first, config: configFor(name), meshHost, seedHost: options.seedHost ?? meshHost },
       { name, http: ports[i * 2] ?? 0, mesh: ports[i * 2 + 1] ?? 0, starts: i === 0 },
     ),
   );

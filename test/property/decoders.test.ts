@@ -11,6 +11,12 @@ import { decodeEnvelope } from '../../src/wire/command.ts';
 import { decodeChange, decodeConfiguration } from '../../src/wire/configuration.ts';
 import { decodeMessage } from '../../src/wire/consensus-message.ts';
 import { enrolledSchema, enrolSchema, renewSchema } from '../../src/wire/enrolment.ts';
+import {
+  clusterDaemonAnswerSchema,
+  clusterDaemonSchema,
+  pinsetAnswerSchema,
+  pinsetSchema,
+} from '../../src/wire/federation-message.ts';
 import { decodeCall } from '../../src/wire/frame.ts';
 import {
   decodeDigest,
@@ -183,6 +189,19 @@ const decoders: Record<string, { decode: (bytes: Uint8Array) => unknown; seed: u
   'order answer': {
     decode: node('order answer', orderAnswerSchema),
     seed: { executed: true, fence: 4, proof: 'x', blocks: null },
+  },
+  'cluster daemon': {
+    decode: node('cluster daemon', clusterDaemonSchema),
+    seed: { kind: 'ipfs_cluster_follow', peerId: 'f1', addresses: ['/ip4/127.0.0.1/tcp/9196'] },
+  },
+  'cluster daemon answer': {
+    decode: node('cluster daemon answer', clusterDaemonAnswerSchema),
+    seed: { leads: true },
+  },
+  pinset: { decode: node('pinset', pinsetSchema), seed: { peerId: 'f1', after: null } },
+  'pinset answer': {
+    decode: node('pinset answer', pinsetAnswerSchema),
+    seed: { known: true, cids: [cid], next: cid },
   },
   copies: { decode: node('copies', copiesSchema), seed: { cids: [cid] } },
   'copies answer': {

@@ -4,6 +4,9 @@
  */
 import { AgentError } from '../../base/error.ts';
 import type { DaemonAdapter, DaemonType } from '../../daemons/api.ts';
+import type { Federation } from '../../daemons/cluster/federation.ts';
+import { createClusterFollowAdapter } from '../../daemons/cluster/follow.ts';
+import { createClusterServiceAdapter } from '../../daemons/cluster/service.ts';
 import { createKubo } from '../../daemons/kubo/kubo.ts';
 import { createLotus } from '../../daemons/lotus/lotus.ts';
 import type { Role } from '../../wire/member.ts';
@@ -11,14 +14,18 @@ import type { Role } from '../../wire/member.ts';
 /** What adapters may know of the node; whoever needs more of the agent adds it here. */
 export interface AdapterDeps {
   readonly role: Role;
+  /** Host that swarms listen on. */
+  readonly swarmHost: string;
+  readonly federation: Federation;
+  readonly wallMs: () => number;
 }
 
 type AdapterFactory = (deps: AdapterDeps) => DaemonAdapter;
 
 const factories: Readonly<Record<DaemonType, AdapterFactory | null>> = {
   ipfs: createKubo,
-  ipfs_cluster_service: null,
-  ipfs_cluster_follow: null,
+  ipfs_cluster_service: createClusterServiceAdapter,
+  ipfs_cluster_follow: createClusterFollowAdapter,
   lotus: createLotus,
 };
 

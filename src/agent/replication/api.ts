@@ -37,6 +37,7 @@ export interface Replication {
   onApplied(): void;
   readonly add: Adding['add'];
   cat(cid: CidText, path: string): AsyncIterable<Uint8Array>;
+  car(cid: CidText): AsyncIterable<Uint8Array>;
   ls(cid: CidText, path: string): ReturnType<ContentEngine['ls']>;
   pin(cid: CidText): Promise<PinReport>;
   pins(after: string | null, limit: number): Promise<{ pins: PinReport[]; next: string | null }>;

@@ -253,6 +253,11 @@ export function createReplication(deps: ReplicationDeps): Replication {
     yield* engine.cat(cid, path, { timeoutMs: readTimeoutMs });
   }
 
+  async function* car(cid: CidText): AsyncIterable<Uint8Array> {
+    await started();
+    yield* engine.car(cid, { timeoutMs: readTimeoutMs });
+  }
+
   return {
     start: () => {
       starting ??= startAll();
@@ -272,6 +277,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
       return adding.add(entries, options);
     },
     cat,
+    car,
     ls: async (cid, path) => {
       await started();
       return engine.ls(cid, path, { timeoutMs: readTimeoutMs });

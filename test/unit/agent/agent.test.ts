@@ -91,7 +91,7 @@ test('writes, reads, status and events of one node; all of it survives a restart
         'content',
         'replication',
       ],
-      ...['index', 'daemons', 'health', 'mcp', 'paused'],
+      ...['index', 'federation', 'daemons', 'health', 'mcp', 'paused'],
     ].sort(),
   );
   expect(page).toMatchObject({

@@ -59,6 +59,7 @@ function engineOf(
     setProviders: service.setProviders,
     add: service.add,
     cat: (cid, path, { timeoutMs }) => service.cat({ cid, path }, { timeoutMs, signal }),
+    car: (cid, { timeoutMs }) => service.car(cid, { timeoutMs, signal }),
     ls: (cid, path, { timeoutMs }) => service.ls({ cid, path }, { timeoutMs, signal }),
     pin: (cid) => service.pin([cid]),
     unpin: service.unpin,

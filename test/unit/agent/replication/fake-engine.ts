@@ -55,6 +55,9 @@ export function createFakeEngine(secret = 'bytes'): FakeEngine {
     cat: () => {
       throw new AgentError('not-built', 'the fake reads nothing');
     },
+    car: () => {
+      throw new AgentError('not-built', 'the fake has no blocks');
+    },
     ls: () => Promise.resolve([]),
     pin: (cid) => {
       asked.push(`pin ${cid}`);

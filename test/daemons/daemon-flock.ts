@@ -1,0 +1,88 @@
+/**
+ * Agents with real daemons for the tests: kubo on every node, ipfs-cluster by role, everything on
+ * loopback and on ports of its own. Daemons outlive a killed agent, so the end is graceful first,
+ * and whatever is left of ours is ended by its pid.
+ */
+import { setTimeout as wait } from 'node:timers/promises';
+import type { DaemonView } from '../../src/daemons/api.ts';
+import { createFlock, type Flock, freePorts, getJson } from '../e2e/flock.ts';
+import { daemonsFolder } from './binaries.ts';
+
+const portsPerNode = 9;
+
+export interface DaemonFlock extends Flock {
+  daemons(name: string): Promise<DaemonView[]>;
+  daemon(name: string, type: string): Promise<DaemonView | null>;
+  end(): Promise<void>;
+}
+
+export interface DaemonFlockOptions {
+  readonly names: readonly string[];
+  readonly workersMayLead: boolean;
+  /** Goes over what the node's daemons are set to. */
+  readonly daemonsOf?: (name: string) => Readonly<Record<string, unknown>>;
+}
+
+function daemonsConfig(name: string, ports: readonly number[], workersMayLead: boolean) {
+  const [rpc, gateway, swarm, api, proxy, cluster, pinning, follow, followSwarm] = ports;
+  const leads = name.startsWith('master') || (workersMayLead && name.startsWith('worker'));
+  const kubo = { mode: 'managed', network: 'local', ports: { rpc, gateway, swarm } };
+  const service = { mode: 'managed', ports: { api, proxy, cluster, pinning } };
+  const follower = { mode: 'managed', ports: { api: follow, cluster: followSwarm } };
+  return {
+    coolDownMs: 20_000,
+    unresponsiveMs: 5000,
+    checkMs: 500,
+    ipfs: kubo,
+    ...(leads ? { ipfs_cluster_service: service } : { ipfs_cluster_follow: follower }),
+  };
+}
+
+export async function createDaemonFlock(options: DaemonFlockOptions): Promise<DaemonFlock> {
+  const { names, workersMayLead } = options;
+  process.env.BELLWETHER_DAEMONS_DIR ??= daemonsFolder();
+  const ports = await freePorts(names.length * portsPerNode);
+  const flock = await createFlock({
+    names,
+    timing: { holdMs: 3000, voterGraceMs: 3000, repairGraceMs: 5000 },
+    configOf: (name) => {
+      const at = names.indexOf(name) * portsPerNode;
+      const own = ports.slice(at, at + portsPerNode);
+      const daemons = daemonsConfig(name, own, workersMayLead);
+      return { workersMayLead, daemons: { ...daemons, ...options.daemonsOf?.(name) } };
+    },
+  });
+  const pids = new Set<number>();
+
+  async function daemons(name: string): Promise<DaemonView[]> {
+    const url = `${flock.node(name).url}/v1/daemons`;
+    const page = await getJson<{ daemons: DaemonView[] }>(url);
+    for (const { pid } of page?.daemons ?? []) if (pid !== null) pids.add(pid);
+    return page?.daemons ?? [];
+  }
+
+  function endLeftOver(): void {
+    for (const pid of pids)
+      try {
+        process.kill(-pid, 'SIGKILL');
+      } catch (thrown) {
+        if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw thrown;
+      }
+  }
+
+  return {
+    ...flock,
+    daemons,
+    daemon: async (name, type) => (await daemons(name)).find((one) => one.type === type) ?? null,
+    end: async () => {
+      const living = flock.nodes.filter((node) => node.running());
+      await Promise.all(living.map(({ name }) => daemons(name)));
+      await Promise.race([
+        Promise.all(living.map(({ name }) => flock.signal(name, 'SIGTERM'))),
+        wait(30_000),
+      ]);
+      endLeftOver();
+      await flock.stop();
+    },
+  };
+}

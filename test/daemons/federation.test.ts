@@ -1,0 +1,70 @@
+/**
+ * Cluster of clusters with the real programs: masters run ipfs-cluster-service, a worker that may
+ * not lead follows; nobody is told a secret or an address by hand.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { until } from '../e2e/flock.ts';
+import { createDaemonFlock, type DaemonFlock } from './daemon-flock.ts';
+
+let flock: DaemonFlock;
+
+beforeAll(async () => {
+  flock = await createDaemonFlock({
+    names: ['master-1', 'master-2', 'worker-1'],
+    workersMayLead: false,
+  });
+  flock.startAll();
+});
+afterAll(() => flock.end());
+
+async function statusOf(name: string) {
+  return (await flock.status(name)) as unknown as {
+    federation: { mirror: { state: string; code: string | null; queued: number } } | null;
+  } | null;
+}
+
+async function add(name: string, text: string): Promise<string> {
+  const response = await fetch(`${flock.node(name).url}/v1/content?name=${text}&min=2&max=3`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${flock.token(name)}`,
+      'content-type': 'application/octet-stream',
+    },
+    body: text.repeat(1000),
+  });
+  expect(response.status).toBe(201);
+  return ((await response.json()) as { cid: string }).cid;
+}
+
+test('all daemons get running, the follower hears the leader, its pinset is in sync', async () => {
+  const leader = await flock.leader();
+  const cid = await add(leader, 'hello');
+  const seen = async () =>
+    Promise.all(
+      flock.nodes.map(async ({ name }) => [await statusOf(name), await flock.daemons(name)]),
+    );
+  await until(
+    'every daemon runs',
+    async () => {
+      const views = await Promise.all(flock.nodes.map(({ name }) => flock.daemons(name)));
+      const managed = views.flat().filter(({ mode }) => mode === 'managed');
+      return managed.length === 6 && managed.every(({ state }) => state === 'running')
+        ? true
+        : null;
+    },
+    { deadlineMs: 120_000, everyMs: 500, seen },
+  );
+  await until(
+    'the pinset of the follower is in sync',
+    async () => {
+      const facts = (await flock.daemon('worker-1', 'ipfs_cluster_follow'))?.finding?.facts;
+      return facts?.pinset_in_sync === true && facts.pinset_expected === 1 ? facts : null;
+    },
+    { deadlineMs: 120_000, everyMs: 500, seen },
+  );
+  expect((await statusOf(leader))?.federation?.mirror).toMatchObject({
+    state: 'mirroring',
+    queued: 0,
+  });
+  expect(cid).toMatch(/^baf/);
+});
