@@ -13,6 +13,8 @@ export interface DemoOptions {
   /** Folder that keeps the data for the next start; null: a new one, removed at the end. */
   readonly keep: string | null;
   readonly json: boolean;
+  /** Real kubo and ipfs-cluster on every node. */
+  readonly daemons: boolean;
 }
 
 export function addDemoCommand(program: Command, io: Io, exit: Run): void {
@@ -20,18 +22,31 @@ export function addDemoCommand(program: Command, io: Io, exit: Run): void {
     .command('demo')
     .description('five agents on this machine: two masters, two workers, one leecher')
     .option('--files <path>', 'file or folder to replicate', 'docs')
+    .option('--daemons', 'with real kubo and ipfs-cluster on every node')
     .option('--keep <folder>', 'keep the data there for the next start')
-    .option('--script <name>', "run a script instead of staying up; there is 'failover'")
+    .option(
+      '--script <name>',
+      "run a script instead of staying up; there are 'failover' and 'daemons'",
+    )
     .option('--json', 'answer as JSON: the last line on standard output is one object')
     .action(async (given: Record<string, string | boolean | undefined>) => {
       const options: DemoOptions = {
         files: String(given.files),
         keep: typeof given.keep === 'string' ? given.keep : null,
         json: given.json === true,
+        daemons: given.daemons === true,
       };
       try {
-        if (given.script !== undefined && given.script !== 'failover')
-          throw new ExitError('usage', `--script: got '${given.script}'. It takes: failover`);
+        const known = given.script === 'failover' || given.script === 'daemons';
+        if (given.script !== undefined && !known)
+          throw new ExitError(
+            'usage',
+            `--script: got '${given.script}'. It takes: failover, daemons`,
+          );
+        if (given.script === 'daemons') {
+          const { runDaemonsScript } = await import('./demo-daemons.ts');
+          return exit(await runDaemonsScript(options, io));
+        }
         if (given.script === undefined) {
           const { runDemo } = await import('./demo.ts');
           return exit(await runDemo(options, io));

@@ -177,7 +177,7 @@ export async function runFailoverScript(options: DemoOptions, io: Io): Promise<n
   const parts = await partsOf(options.files);
   const bytes = parts.reduce((sum, { tree }) => sum + tree.bytes, 0);
   const say = (text: string): void => io.err(`${text}\n`);
-  const place = { keep: options.keep, bytes, usualPorts: false, say };
+  const place = { keep: options.keep, bytes, usualPorts: false, daemons: false, say };
   const told = await onStage(place, io, (stage) => performFailover(stage, parts, say));
   const ok = failoverHolds(told);
   const all = { ok, ...told };

@@ -13,7 +13,7 @@ import { tokenFileName } from './connection.ts';
 import { ExitError } from './exit-code.ts';
 
 /** The agents end within this, or are killed. */
-const stopMsMax = 10_000;
+const stopMsMax = 45_000;
 
 export interface NodePlan {
   readonly name: string;
@@ -21,6 +21,7 @@ export interface NodePlan {
   readonly httpPort: number;
   readonly meshPort: number;
   readonly data: string;
+  readonly configFile: string;
 }
 
 export interface FlockNode extends NodePlan {
@@ -49,7 +50,6 @@ export interface FlockOptions {
   /** The program to start agents with; this one. */
   readonly program: string;
   readonly plans: readonly NodePlan[];
-  readonly configFile: string;
   /** Told when an agent ends that nobody here ended. */
   readonly onLost: (name: string, how: string) => void;
 }
@@ -62,7 +62,7 @@ function argumentsFor(plan: NodePlan, first: NodePlan, options: FlockOptions): s
     ...['--role', plan.role, '--node-id', plan.name, '--data', plan.data],
     ...['--http-port', String(plan.httpPort)],
     ...['--mesh-host', '127.0.0.1', '--mesh-port', String(plan.meshPort)],
-    ...['--config', options.configFile],
+    ...['--config', plan.configFile],
     ...(plan === first ? [] : ['--peers', mesh]),
     '--start-cluster',
     '--parent-pipe',

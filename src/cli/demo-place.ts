@@ -15,6 +15,7 @@ import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Role } from '../wire/member.ts';
+import { daemonConfig } from './demo-daemon-config.ts';
 import type { NodePlan } from './demo-flock.ts';
 import { ExitError } from './exit-code.ts';
 import { sizeOf } from './table.ts';
@@ -39,7 +40,6 @@ const spareBytes = 256 * 1024 * 1024;
 export interface Place {
   readonly folder: string;
   readonly plans: readonly NodePlan[];
-  readonly configFile: string;
   /** Removes the folder unless it is kept. */
   leave(): void;
 }
@@ -93,9 +93,12 @@ export interface PlaceOptions {
   readonly bytes: number;
   /** Take the usual ports where they are free, for a person to remember. */
   readonly usualPorts: boolean;
+  /** Real daemons on every node. */
+  readonly daemons: boolean;
 }
 
-export async function preparePlace({ keep, bytes, usualPorts }: PlaceOptions): Promise<Place> {
+export async function preparePlace(options: PlaceOptions): Promise<Place> {
+  const { keep, bytes, usualPorts, daemons } = options;
   const folder = folderFor(keep);
   const leave = (): void => {
     if (keep === null) rmSync(folder, { recursive: true, force: true });
@@ -104,14 +107,20 @@ export async function preparePlace({ keep, bytes, usualPorts }: PlaceOptions): P
     checkDisk(folder, bytes);
     const taken = new Set<number>();
     const plans: NodePlan[] = [];
-    for (const [i, [name, role]] of members.entries())
+    for (const [i, [name, role]] of members.entries()) {
+      const configFile = join(folder, `${name}.yaml`);
+      const more = daemons ? await daemonConfig({ name, role }, () => portFor(null, taken)) : {};
+      // JSON is YAML, too.
+      writeFileSync(configFile, `${JSON.stringify({ timing: demoTiming, ...more }, null, 2)}\n`);
       plans.push({
+        configFile,
         name,
         role,
         httpPort: await portFor(usualPorts ? httpPortFirst + i : null, taken),
         meshPort: await portFor(usualPorts ? meshPortFirst + i : null, taken),
         data: join(folder, name),
       });
+    }
     // Loaded here alone: whoever talks to an agent over HTTP needs none of it.
     const { foundFlock } = await import('../agent/trust/founding.ts');
     const folders = plans.map((plan) => ({
@@ -119,10 +128,7 @@ export async function preparePlace({ keep, bytes, usualPorts }: PlaceOptions): P
       mesh: `/ip4/127.0.0.1/tcp/${plan.meshPort}`,
     }));
     await foundFlock(folders, Date.now());
-    const configFile = join(folder, 'demo.yaml');
-    const timing = Object.entries(demoTiming).map(([name, ms]) => `  ${name}: ${ms}\n`);
-    writeFileSync(configFile, `# Timing of the demo.\ntiming:\n${timing.join('')}`);
-    return { folder, plans, configFile, leave };
+    return { folder, plans, leave };
   } catch (thrown) {
     leave();
     throw thrown;

@@ -29,6 +29,7 @@ export interface StageOptions {
   readonly keep: string | null;
   readonly bytes: number;
   readonly usualPorts: boolean;
+  readonly daemons: boolean;
   readonly say: (text: string) => void;
 }
 

@@ -4,8 +4,10 @@
  */
 import { relative } from 'node:path';
 import type { PinReport } from '../agent/api.ts';
+import type { DaemonView } from '../daemons/api.ts';
 import type { DemoOptions } from './demo-command.ts';
 import { addParts, partsOf, waitForPins } from './demo-content.ts';
+import { allWork } from './demo-daemons.ts';
 import { demoTiming, lockDemo } from './demo-place.ts';
 import { nodeRows, onStage, type Stage } from './demo-stage.ts';
 import { actingLeader } from './demo-watch.ts';
@@ -52,6 +54,14 @@ const pinsText = (pins: readonly PinReport[]): string =>
     ]),
   );
 
+const daemonsText = ({ flock }: Stage, seen: readonly (readonly DaemonView[])[]): string =>
+  tableOf(
+    ['NODE', 'DAEMON', 'PID', 'API', 'WHAT IT SAYS'],
+    flock.nodes.flatMap(({ name }, i) =>
+      (seen[i] ?? []).map((one) => [name, one.type, one.pid, one.url, one.finding?.detail ?? '']),
+    ),
+  );
+
 function tryText({ flock }: Stage, leaderName: string, [pin]: readonly PinReport[]): string {
   const program = programText();
   const [first] = flock.nodes;
@@ -84,28 +94,37 @@ export async function runDemo(options: DemoOptions, io: Io): Promise<number> {
   const say = (text: string): void => io.err(`${text}\n`);
   try {
     say('starting five agents on this machine ...');
-    await onStage({ keep: options.keep, bytes, usualPorts: true, say }, io, async (stage) => {
-      const { flock } = stage;
-      const leading = flock.node(stage.leader.name);
-      const startedMs = performance.now();
-      const { pins } = await addParts(leading.client(), parts, copies);
-      const cids = pins.map(({ cid }) => cid);
-      const reports = await waitForPins(() => leading, cids, replicatedMsMax);
-      const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-      say(
-        `${sizeOf(bytes)} in ${pins.length} pins have their verified copies after ${seconds} s\n`,
-      );
-      const leader = (await actingLeader(flock)) ?? stage.leader;
-      const told = { ok: true, nodes: nodeRows(flock), leader, pins: reports };
-      if (options.json) io.out(`${JSON.stringify(told)}\n`);
-      else {
-        const { name, role, term } = leader;
-        io.out(`${name} (${role}) leads in term ${term}.\n\n${nodesText(stage, name)}\n`);
-        io.out(`${pinsText(reports)}\n${tryText(stage, name, reports)}`);
-      }
-      const signal = await stage.untilInterrupted();
-      say(`\n${signal}: ending the five agents ...`);
-    });
+    await onStage(
+      { keep: options.keep, bytes, usualPorts: true, daemons: options.daemons, say },
+      io,
+      async (stage) => {
+        const { flock } = stage;
+        const leading = flock.node(stage.leader.name);
+        if (options.daemons) {
+          say('waiting for kubo and ipfs-cluster on every node ...');
+          const seen = await Promise.all(flock.nodes.map(allWork));
+          if (!options.json) io.out(`${daemonsText(stage, seen)}\n`);
+        }
+        const startedMs = performance.now();
+        const { pins } = await addParts(leading.client(), parts, copies);
+        const cids = pins.map(({ cid }) => cid);
+        const reports = await waitForPins(() => leading, cids, replicatedMsMax);
+        const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+        say(
+          `${sizeOf(bytes)} in ${pins.length} pins have their verified copies after ${seconds} s\n`,
+        );
+        const leader = (await actingLeader(flock)) ?? stage.leader;
+        const told = { ok: true, nodes: nodeRows(flock), leader, pins: reports };
+        if (options.json) io.out(`${JSON.stringify(told)}\n`);
+        else {
+          const { name, role, term } = leader;
+          io.out(`${name} (${role}) leads in term ${term}.\n\n${nodesText(stage, name)}\n`);
+          io.out(`${pinsText(reports)}\n${tryText(stage, name, reports)}`);
+        }
+        const signal = await stage.untilInterrupted();
+        say(`\n${signal}: ending the five agents ...`);
+      },
+    );
     say('all ended');
     return exitCodes.ok;
   } finally {

@@ -33,25 +33,26 @@ test.each([
 });
 
 const five = ['leecher-1', 'master-1', 'master-2', 'worker-1', 'worker-2'];
+const files = [...five, ...five.map((name) => `${name}.yaml`)].sort();
 
 test('a place has ten different ports, five certified folders and the timing; it leaves only what is kept', async () => {
-  const place = await preparePlace({ keep: null, bytes: 1, usualPorts: false });
+  const place = await preparePlace({ keep: null, bytes: 1, usualPorts: false, daemons: false });
   const ports = place.plans.flatMap(({ httpPort, meshPort }) => [httpPort, meshPort]);
   expect(new Set(ports).size).toBe(10);
-  expect(readdirSync(place.folder).sort()).toEqual(['demo.yaml', ...five]);
+  expect(readdirSync(place.folder).sort()).toEqual(files);
   expect(readdirSync(join(place.folder, 'leecher-1'))).toContain('certificate.jwt');
   expect(readdirSync(join(place.folder, 'leecher-1'))).not.toContain('authority.key');
   place.leave();
   expect(existsSync(place.folder)).toBe(false);
   const keep = join(folder, 'kept');
-  const kept = await preparePlace({ keep, bytes: 1, usualPorts: false });
+  const kept = await preparePlace({ keep, bytes: 1, usualPorts: false, daemons: false });
   kept.leave();
-  expect(readdirSync(keep).sort()).toEqual(['demo.yaml', ...five]);
+  expect(readdirSync(keep).sort()).toEqual(files);
 });
 
 test('without room on the disk it says how much is wanted, and leaves nothing', async () => {
   const before = readdirSync(tmpdir()).filter((name) => name.startsWith('bellwether-demo-'));
-  const wish = { keep: null, bytes: 1e18, usualPorts: false };
+  const wish = { keep: null, bytes: 1e18, usualPorts: false, daemons: false };
   await expect(preparePlace(wish)).rejects.toThrow(/not enough room in .*3000.0 PB wanted/);
   const after = readdirSync(tmpdir()).filter((name) => name.startsWith('bellwether-demo-'));
   expect(after.filter((name) => !before.includes(name))).toEqual([]);
@@ -60,7 +61,9 @@ test('without room on the disk it says how much is wanted, and leaves nothing', 
 test('a folder that cannot be made is named', async () => {
   const keep = join(folder, 'file/below');
   writeFileSync(join(folder, 'file'), '');
-  await expect(preparePlace({ keep, bytes: 1, usualPorts: false })).rejects.toThrow('file');
+  await expect(preparePlace({ keep, bytes: 1, usualPorts: false, daemons: false })).rejects.toThrow(
+    'file',
+  );
 });
 
 test('a small folder becomes a pin per entry, a large one a single pin', async () => {
