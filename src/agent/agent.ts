@@ -78,6 +78,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   let fatal = false;
   let startFailed = false;
 
+  const event = events.append;
   const onFailure = createFailureLog({
     clock,
     count: () => metrics.count('failures'),
@@ -94,9 +95,8 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     (options.onFatal ?? endProcess)(error);
   };
   const daemons = createFleet({
-    ...{ config, clock, onFailure, dataFolder: folder.path, token: folder.token },
+    ...{ config, clock, event, onFailure, dataFolder: folder.path, token: folder.token },
     ...{ node: () => node, statusUrl: () => statusUrl, car: (cid) => content().car(cid) },
-    event: (type, data) => events.append(type, data),
   });
 
   const running = (): Node => {
@@ -148,18 +148,14 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
 
   async function startAll(): Promise<void> {
     // The daemons look after this machine whether or not this node ever joins.
-    const [started] = await Promise.all([
-      starter.start(aborter.signal),
-      openEvents(),
-      daemons.start(),
-    ]);
+    const begun = [starter.start(aborter.signal), openEvents(), daemons.start()] as const;
+    const [started] = await Promise.all(begun);
     node = started;
     health = startHealth({
-      ...{ node: started, clock, metrics, onFailure, dataFolder: folder.path },
+      ...{ node: started, clock, metrics, dataFolder: folder.path, event, onFailure },
       contentUp: () => config.role === 'witness' || (replication?.provider() ?? null) !== null,
       daemons: daemons.views,
       bootstrapPeers: config.peers.length,
-      event: (type, data) => events.append(type, data),
     });
     view = createNodeView(started, {
       ...{ clock, startedAtMs, health, incarnation: started.mesh.incarnation },
@@ -170,10 +166,9 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       standing: () => maintenance?.standing ?? null,
     });
     maintenance = createMaintenance({
-      ...{ node: started, config, clock, folder, health, onFailure, need: content },
+      ...{ node: started, config, clock, folder, health, event, onFailure, need: content },
       replication: () => replication,
       leader: () => seen().leader(),
-      event: (type, data) => events.append(type, data),
       suspend: daemons.suspend,
       onLeft: () => options.onLeft?.(),
     });

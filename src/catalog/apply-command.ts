@@ -6,8 +6,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import { unreachable } from '../base/assert.ts';
 import type { Command, CommandResult, SimpleCommand } from '../wire/command.ts';
 import { type ApplyContext, done, refused } from './apply-context.ts';
-import { applyRevocation, applyTokenPut, applyTokenUse } from './apply-identity.ts';
 import { applyFederation, applyFederationPeer } from './apply-federation.ts';
+import { applyRevocation, applyTokenPut, applyTokenUse } from './apply-identity.ts';
 import { applyIndexPut, applyIndexRemove } from './apply-index.ts';
 import {
   applyDrain,

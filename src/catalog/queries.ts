@@ -5,8 +5,8 @@
  * them.
  */
 import type { Query } from './query.ts';
-import { revocationsList, tokensList } from './query-identity.ts';
 import { federationGet } from './query-federation.ts';
+import { revocationsList, tokensList } from './query-identity.ts';
 import { indexCounts, indexGet, indexList, searchText } from './query-index.ts';
 import { operations } from './query-operations.ts';
 import {

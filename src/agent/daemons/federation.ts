@@ -266,7 +266,7 @@ export function createFederation(deps: FederationDeps): AgentFederation {
     expectedPins: pinsets.ask,
     templateUrl: deps.templateUrl,
     start: () => {
-      joined().peers.serve('cluster-daemon', async (from, body) => {
+      joined().peers.serve('cluster-daemon', 'member', async (from, body) => {
         const daemon = decodeNodeMessage('cluster daemon', clusterDaemonSchema, body);
         return encodeNodeMessage({ leads: await take(from, daemon) });
       });

@@ -77,7 +77,7 @@ export function createPinsets(deps: PinsetsDeps) {
       held = { pins: sorted, atMs: performance.now() };
     },
     serve: (): void => {
-      deps.node()?.peers.serve('pinset', (_from, body) => {
+      deps.node()?.peers.serve('pinset', 'member', (_from, body) => {
         const { peerId, after } = decodeNodeMessage('pinset', pinsetSchema, body);
         return encodeNodeMessage(answer(peerId, after));
       });

@@ -253,11 +253,6 @@ export function createReplication(deps: ReplicationDeps): Replication {
     yield* engine.cat(cid, path, { timeoutMs: readTimeoutMs });
   }
 
-  async function* car(cid: CidText): AsyncIterable<Uint8Array> {
-    await started();
-    yield* engine.car(cid, { timeoutMs: readTimeoutMs });
-  }
-
   return {
     start: () => {
       starting ??= startAll();
@@ -276,8 +271,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
       await started();
       return adding.add(entries, options);
     },
-    cat,
-    car,
+    ...{ cat, car: (cid) => engine.car(cid, { timeoutMs: readTimeoutMs }) },
     ls: async (cid, path) => {
       await started();
       return engine.ls(cid, path, { timeoutMs: readTimeoutMs });
