@@ -51,6 +51,8 @@ const contentBytes = 200_000;
 const pins = 3;
 const timing = { holdMs: 2000, voterGraceMs: 8000, repairGraceMs: 5000 };
 const settledMs = 60_000;
+/** A planted round goes on until there are so many lies, and at most so much longer. */
+const [liesMin, lieMsMax] = [4, 120_000];
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
@@ -78,14 +80,16 @@ async function settle(flock: Flock, writer: Writer, findings: string[]): Promise
   await flock.leader(settleMsMax);
   await writer.stop();
   for (const node of flock.nodes) {
+    let missing: readonly string[] = [];
     const found = await until(
       `${node.name} has every acknowledged write`,
       async () => {
         const there = await readIndex(node.url, 'k', flock.token(node)).catch(() => null);
         const result = there === null ? null : compare(writer.acknowledged, there);
-        return result?.lost.length === 0 ? result : null;
+        missing = result?.lost ?? ['it does not answer'];
+        return missing.length === 0 ? result : null;
       },
-      { deadlineMs: 30_000, everyMs: 200 },
+      { deadlineMs: 30_000, everyMs: 200, seen: async () => missing.slice(0, 20) },
     ).catch((thrown: Error) => thrown.message);
     if (typeof found === 'string') findings.push(found);
     else if (found.doubled.length > 0)
@@ -109,7 +113,12 @@ function planted(writer: Writer, plant: Plant): Writer {
   return { ...writer, acknowledged };
 }
 
-async function burn(round: Round, scene: Scene, faults: Map<string, number>): Promise<void> {
+async function burn(
+  round: Round,
+  scene: Scene,
+  lies: () => number,
+  faults: Map<string, number>,
+): Promise<void> {
   const endMs = performance.now() + round.seconds * 1000;
   if (round.lossy !== null) {
     await wait(round.seconds * 1000);
@@ -117,7 +126,9 @@ async function burn(round: Round, scene: Scene, faults: Map<string, number>): Pr
     scene.network.delay(0, 0);
     return;
   }
-  while (performance.now() < endMs) {
+  // A judge is not tested by a client that had no time to lie.
+  const lying = (): boolean => round.plant !== null && lies() < liesMin;
+  while (performance.now() < endMs || (lying() && performance.now() < endMs + lieMsMax)) {
     for (const name of await episode(scene, say)) faults.set(name, (faults.get(name) ?? 0) + 1);
     await wait(scene.prng.range(200, 3000));
   }
@@ -192,7 +203,7 @@ async function play(round: Round): Promise<RoundResult> {
   });
   const leader = () => leaderOf(flock);
   const finding = (text: string): void => void findings.push(text);
-  await burn(round, { flock, network, prng, leader, finding }, faults);
+  await burn(round, { flock, network, prng, leader, finding }, clients.lies, faults);
   const electionsEndMs = Number(process.hrtime.bigint()) / 1e6;
   await clients.stop();
   await settle(flock, planted(writer, round.plant), findings).catch((thrown: Error) =>
