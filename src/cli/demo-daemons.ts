@@ -135,13 +135,13 @@ async function adopt({ flock }: Stage, node: FlockNode) {
   return { pidsBefore, pidsAfter };
 }
 
-async function followers(stage: Stage) {
+async function followers(stage: Stage, pins: number) {
   const nodes = stage.flock.nodes.filter(({ role }) => role !== 'master');
   const seen = await Promise.all(
     nodes.map((node) =>
       until(`the pinset of ${node.name} is in sync`, syncMsMax, async () => {
         const facts = (await daemonOf(node, 'ipfs_cluster_follow'))?.finding?.facts;
-        const ready = facts?.pinset_in_sync === true && Number(facts.pinset_expected) > 0;
+        const ready = facts?.pinset_in_sync === true && Number(facts.pinset_expected) >= pins;
         return ready && facts ? facts : null;
       }),
     ),
@@ -204,7 +204,7 @@ async function perform(
     pins.map(({ cid }) => cid),
     syncMsMax,
   );
-  const follow = await followers(stage);
+  const follow = await followers(stage, pins.length);
   say(`the followers hold ${follow.pinset.pinned} of ${follow.pinset.expected} pins`);
   const worker = flock.node('worker-1');
   const killed = [

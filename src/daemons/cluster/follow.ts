@@ -153,13 +153,14 @@ export function createClusterFollowAdapter(deps: ClusterFollowDeps): DaemonAdapt
     const missing = target === null ? null : missingOf(target, states);
     const inSync = connected && missing !== null && missing === 0;
     if (inSync) lastSynced = new Date(deps.wallMs()).toISOString();
-    const pinned = countsOf(states.values()).find(([state]) => state === 'pinned')?.[1] ?? 0;
+    const held = countsOf(states.values()).find(([state]) => state === 'pinned')?.[1] ?? 0;
+    const pinned = target === null || missing === null ? held : target.size - missing;
     return {
       ready: true,
       version: id.version,
       detail:
         `ipfs-cluster-follow ${id.version}, ${connected ? 'connected' : 'disconnected'}, ` +
-        `${id.cluster_peers.length} peers, ${pinned} of ${states.size} pins pinned here`,
+        `${id.cluster_peers.length} peers, ${held} of ${states.size} pins pinned here`,
       progress: null,
       facts: {
         peer_id: id.id,
