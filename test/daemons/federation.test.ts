@@ -60,7 +60,7 @@ test('all daemons get running, the follower hears the leader, its pinset is in s
       const facts = (await flock.daemon('worker-1', 'ipfs_cluster_follow'))?.finding?.facts;
       return facts?.pinset_in_sync === true && facts.pinset_expected === 1 ? facts : null;
     },
-    { deadlineMs: 120_000, everyMs: 500, seen },
+    { deadlineMs: 200_000, everyMs: 500, seen },
   );
   expect((await statusOf(leader))?.federation?.mirror).toMatchObject({
     state: 'mirroring',
