@@ -25,8 +25,8 @@ function programOf() {
 
 async function startFlock(say, { count, config }) {
   const place = await preparePlace({ keep: null, bytes: 0, usualPorts: false });
-  if (config !== null) writeFileSync(place.configFile, config);
   const plans = place.plans.slice(0, count);
+  if (config !== null) for (const { configFile } of plans) writeFileSync(configFile, config);
   const ending = new Set();
   const lost = (name, how) => ending.has(name) || say(`${name} ended: ${how}`);
   const flock = createFlock({ ...place, plans, program: programOf(), onLost: lost });
