@@ -196,7 +196,12 @@ test('all five killed at once come back as the same cluster with the same pins a
 
 test.each([
   ['no such file', ['--files', '/nowhere'], 3, 'bellwether: /nowhere: no such file or folder\n'],
-  ['no script', ['--script', 'x'], 2, "bellwether: --script: got 'x'. It takes: failover\n"],
+  [
+    'no script',
+    ['--script', 'x'],
+    2,
+    "bellwether: --script: got 'x'. It takes: failover, daemons\n",
+  ],
 ])('%s is one clear line', async (_, argv, code, err) => {
   expect(await ended(launch(['demo', ...argv]))).toEqual({ code, out: '', err });
 });
