@@ -1,7 +1,7 @@
 /**
  * How late the main thread's event loop is. A timer that wakes every few milliseconds costs more
  * than an idle agent's whole work, so it is sampled often only while the loop has something to do;
- * while it sleeps nine tenths of the time, a few samples a second show what there is to see.
+ * while it sleeps most of the time, a few samples a second show what there is to see.
  */
 import { performance } from 'node:perf_hooks';
 import type { Ms } from '../base/brand.ts';
@@ -9,7 +9,7 @@ import type { Ms } from '../base/brand.ts';
 const busyPeriodMs: Ms = 10;
 const idlePeriodMs: Ms = 250;
 /** Share of its time that the loop is awake, from which on it is sampled often. */
-const busyShare = 0.1;
+const busyShare = 0.25;
 /** Samples kept between two looks; more than a second's worth, the oldest are overwritten. */
 const recentMax = 256;
 
