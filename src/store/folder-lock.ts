@@ -35,10 +35,22 @@ function readText(path: string): string {
   }
 }
 
-/** Field 22 of /proc/PID/stat; the command name before it may hold spaces and brackets. */
-function startedAt(pid: number): string {
+/** The fields of /proc/PID/stat after the command name, which may hold spaces and brackets. */
+function statFields(pid: number): string[] {
   const stat = readText(`/proc/${pid}/stat`);
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+/** Field 22, ticks since boot. */
+const startedAt = (pid: number): string => statFields(pid)[19] ?? '';
+
+/**
+ * A killed process whose parent hasn't asked for it yet is an entry in a table and no owner any
+ * more, once the last of its threads has ended (fields 3 and 20).
+ */
+function isRemains(pid: number): boolean {
+  const fields = statFields(pid);
+  return fields[0] === 'Z' && Number(fields[17]) <= 1;
 }
 
 const bootId = (): string => readText('/proc/sys/kernel/random/boot_id');
@@ -55,7 +67,10 @@ function pidExists(pid: number): boolean {
 export const processes: Processes = {
   self: () => ({ pid: process.pid, started: startedAt(process.pid), boot: bootId() }),
   alive: (owner) =>
-    owner.boot === bootId() && pidExists(owner.pid) && startedAt(owner.pid) === owner.started,
+    owner.boot === bootId() &&
+    pidExists(owner.pid) &&
+    startedAt(owner.pid) === owner.started &&
+    !isRemains(owner.pid),
 };
 
 export interface FolderLock {

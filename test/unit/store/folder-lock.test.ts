@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -45,3 +48,29 @@ test('a lock of another boot or another start of the pid is stale; half a lock t
     await writeFile(join(dir, 'lock.7'), JSON.stringify(self));
     await expect(lockFolder(createDisk(), dir)).rejects.toThrow(`pid ${process.pid}`);
   }));
+
+test.runIf(process.platform === 'linux')('a killed owner that nobody reaped is gone', () =>
+  withFolder(async (dir) => {
+    // The shell starts a process, tells its pid, and becomes a program that never asks for it.
+    const shell = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60']);
+    try {
+      const [line] = (await once(shell.stdout, 'data')) as [Buffer];
+      const pid = Number(line.toString());
+      const stat = () =>
+        readFileSync(`/proc/${pid}/stat`, 'utf8')
+          .replace(/^.*\) /, '')
+          .split(' ');
+      const { boot } = processes.self();
+      const child = { pid, started: stat()[19] ?? '', boot };
+      expect(processes.alive(child)).toBe(true);
+      process.kill(pid, 'SIGKILL');
+      await expect.poll(() => stat()[0], { timeout: 10_000 }).toBe('Z');
+      await writeFile(join(dir, 'lock.7'), JSON.stringify(child));
+      const lock = await lockFolder(createDisk(), dir);
+      expect(lock.note).toContain('was removed');
+      await lock.release();
+    } finally {
+      shell.kill('SIGKILL');
+    }
+  }),
+);
