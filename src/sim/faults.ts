@@ -43,6 +43,7 @@ export function createFaults(deps: FaultDeps): Faults {
   const { queue, network } = world;
   const counts = new Map<string, number>();
   const failed = new Set<SimNode>();
+  const lastTrouble = new Map<SimNode, symbol>();
   let over = false;
 
   const nodeAt = (slot: number): SimNode => present(world.nodes[slot], 'a node');
@@ -117,14 +118,21 @@ export function createFaults(deps: FaultDeps): Faults {
     }
   }
 
-  function tellFacts(node: SimNode, facts: LocalFacts, lastsMs: Ms): void {
+  function beginTrouble(node: SimNode): symbol {
+    const mine = Symbol('trouble');
+    lastTrouble.set(node, mine);
     node.troubled = true;
+    return mine;
+  }
+
+  function tellFacts(node: SimNode, facts: LocalFacts, lastsMs: Ms): void {
+    const mine = beginTrouble(node);
     node.post({ type: 'local', facts });
     after(lastsMs, () => {
       node.post({ type: 'local', facts: goodFacts });
-      // What it began while in trouble may still be under way.
+      // What it began while in trouble may still be under way; so may another trouble.
       after(1500, () => {
-        node.troubled = false;
+        if (lastTrouble.get(node) === mine) node.troubled = false;
       });
     });
   }
@@ -209,7 +217,7 @@ export function createFaults(deps: FaultDeps): Faults {
     'broken-disk': (ms) => {
       const node = victim();
       node.disk.setStuck(true);
-      node.troubled = true;
+      beginTrouble(node);
       failed.add(node);
       node.post({ type: 'store-failed', detail: 'simulated' });
       after(ms, () => replaceDisk(node));
