@@ -2,8 +2,8 @@
  * The paths under /api/ against live daemons: a real kubo that runs, hangs, is stopped and started
  * again by its callers' own words, and a lotus whose program is missing. Every answer in its shape.
  */
-import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { z } from 'zod';
@@ -35,15 +35,14 @@ async function freePort(): Promise<number> {
 
 beforeAll(async () => {
   process.env.BELLWETHER_DAEMONS_DIR = dirname(daemonBinary('ipfs'));
-  flock = await createFlock({ names: [name] });
   const [rpc, gateway, swarm] = [await freePort(), await freePort(), await freePort()];
   const daemons = {
     checkMs: 500,
     unresponsiveMs: 60_000,
     ipfs: { mode: 'managed', network: 'local', ports: { rpc, gateway, swarm } },
-    lotus: { mode: 'managed', binary: join(flock.dir, 'no-lotus-here') },
+    lotus: { mode: 'managed', binary: join(tmpdir(), 'no-lotus-here') },
   };
-  writeFileSync(join(flock.dir, 'config.yaml'), JSON.stringify({ daemons }));
+  flock = await createFlock({ names: [name], daemons });
   flock.startAll();
   await flock.leader(60_000);
 });
