@@ -33,6 +33,8 @@ export interface LeadershipDeps {
 const leaderSpeech = new Set<Message['type']>(['heartbeat', 'append', 'timeout-now']);
 const candidateSpeech = new Set<Message['type']>(['pre-vote', 'vote']);
 const probeMs = 1;
+/** The longest way of a message, a slow sender's too. */
+const unheardMs: Ms = 1000;
 /** Terms from here on come only from frames of another epoch, which must not be heard. */
 export const foreignTerm: Term = 100_000;
 
@@ -90,7 +92,10 @@ export function createLeadershipChecks(deps: LeadershipDeps): LeadershipChecks {
     if (nowMs <= excusedUntilMs || deps.mustLeave(from)) return;
     const { holdMs, takeoverCooldownMs } = from.timing;
     const shortest = 1 - clockRateErrorMax * 1.1;
-    if (nowMs - heir.startedMs() < holdMs * shortest)
+    const lifeMs = nowMs - heir.startedMs();
+    // Of a restart just now the leader can't have heard: it goes by the life before.
+    const steadyMs = lifeMs < unheardMs ? Math.max(lifeMs, heir.lastLifeMs()) : lifeMs;
+    if (steadyMs < holdMs * shortest)
       fail('hold', `${from.id} hands over to ${to}, which runs for less than the hold time`);
     if (nowMs - lastHandOverMs < takeoverCooldownMs * shortest)
       fail(

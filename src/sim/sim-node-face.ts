@@ -61,6 +61,8 @@ export interface SimNode {
   /** What was found to be damaged at the last start, or null. */
   readonly damage: () => string | null;
   readonly startedMs: () => Ms;
+  /** How long the process before this one ran. */
+  readonly lastLifeMs: () => Ms;
   /** True time of the last start or of the last return from a stop. */
   readonly awakeSinceMs: () => Ms;
   /** It believes that it is the leader. */

@@ -22,6 +22,7 @@ export function createSimNode(deps: SimNodeDeps, options: SimNodeOptions): SimNo
   let life = 0;
   let damage: string | null = null;
   let startedMs: Ms = 0;
+  let lastLifeMs: Ms = 0;
   let awakeSinceMs: Ms = 0;
   let leads = false;
   let term: Term = 0;
@@ -51,6 +52,7 @@ export function createSimNode(deps: SimNodeDeps, options: SimNodeOptions): SimNo
     now,
     damage: () => damage,
     startedMs: () => startedMs,
+    lastLifeMs: () => lastLifeMs,
     awakeSinceMs: () => awakeSinceMs,
     leads: () => leads && core !== null,
     term: () => term,
@@ -112,6 +114,7 @@ export function createSimNode(deps: SimNodeDeps, options: SimNodeOptions): SimNo
   function end(kind: 'kill' | 'power'): void {
     if (core === null) return;
     life += 1;
+    lastLifeMs = queue.nowMs() - startedMs;
     core = null;
     waiting = [];
     toApply = [];
