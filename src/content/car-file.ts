@@ -1,7 +1,7 @@
 /**
- * Blocks in and out as CAR files, the format that every IPFS program reads. Out go the pins that
- * are whole here, each block once; what comes in is believed only block by block, after hashing,
- * and a pin only when all of its blocks came.
+ * Blocks in and out as CAR files (version 1), the format that every IPFS program reads. Out go
+ * DAGs, each block once, to a backup or another engine such as kubo; what comes in is believed only
+ * block by block, after hashing, and a pin only when all of its blocks came.
  */
 import { CarBlockIterator } from '@ipld/car/iterator';
 import { CarWriter } from '@ipld/car/writer';
@@ -13,17 +13,27 @@ import { type BlockKey, blockKey, cidText, matchesKey, parseCid } from './cid-te
 import { linksOf, listDag } from './dag.ts';
 import type { PinTable } from './pin-table.ts';
 
-/** The CAR of these pins, in order; throws when a block is not here. */
-export async function* writeCar(
-  store: BlockStore,
-  cids: readonly CidText[],
+/** Keys remembered so that a block goes out once; above it a block may be sent again. */
+const seenMax = 1_000_000;
+
+/** The DAGs of `roots`, in order, each block once; `load` throws for one that is missing. */
+export async function* carOf(
+  roots: readonly CID[],
+  load: (cid: CID) => Promise<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
-  const roots = cids.map((cid) => parseCid(cid, 'cid'));
-  const { writer, out } = CarWriter.create(roots);
+  const { writer, out } = CarWriter.create([...roots]);
   const fill = async (): Promise<void> => {
     try {
       const seen = new Set<BlockKey>();
-      for (const root of roots) await putDag(store, root, seen, writer);
+      const stack = [...roots].reverse();
+      for (let cid = stack.pop(); cid !== undefined; cid = stack.pop()) {
+        const key = blockKey(cid);
+        if (seen.has(key)) continue;
+        if (seen.size < seenMax) seen.add(key);
+        const bytes = await load(cid);
+        await writer.put({ cid, bytes });
+        for (const link of linksOf(cid, bytes).reverse()) stack.push(link.cid);
+      }
     } finally {
       await writer.close();
     }
@@ -35,21 +45,13 @@ export async function* writeCar(
   await filled;
 }
 
-async function putDag(
+/** The CAR of these pins, in order; throws when a block is not here. */
+export async function* writeCar(
   store: BlockStore,
-  root: CID,
-  seen: Set<BlockKey>,
-  writer: Pick<CarWriter, 'put'>,
-): Promise<void> {
-  const stack: CID[] = [root];
-  for (let cid = stack.pop(); cid !== undefined; cid = stack.pop()) {
-    const key = blockKey(cid);
-    if (seen.has(key)) continue;
-    seen.add(key);
-    const bytes = await store.get(key);
-    await writer.put({ cid, bytes });
-    for (const link of linksOf(cid, bytes).reverse()) stack.push(link.cid);
-  }
+  cids: readonly CidText[],
+): AsyncGenerator<Uint8Array> {
+  const roots = cids.map((cid) => parseCid(cid, 'cid'));
+  yield* carOf(roots, (cid) => store.get(blockKey(cid)));
 }
 
 export interface CarFacts {

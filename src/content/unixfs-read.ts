@@ -9,7 +9,7 @@ import type { CidText, Ms } from '../base/brand.ts';
 import { AgentError, asAgentError } from '../base/error.ts';
 import type { BlockExchange, FetchSession } from './block-exchange.ts';
 import type { BlockStore } from './block-store.ts';
-import { carOf } from './car.ts';
+import { carOf } from './car-file.ts';
 import { type BlockKey, blockKey, cidText, parseCid, rawCode } from './cid-text.ts';
 import { readNames } from './entry-path.ts';
 
@@ -73,7 +73,7 @@ function createLoader({ store, exchange }: ReadDeps, root: CID, options: ReadOpt
 /** The whole DAG as a CAR stream. */
 export function readCar(deps: ReadDeps, cid: CidText, options: ReadOptions) {
   const root = parseCid(cid, 'cid');
-  return carOf(root, createLoader(deps, root, options));
+  return carOf([root], createLoader(deps, root, options));
 }
 
 function createSource(deps: ReadDeps, root: CID, options: ReadOptions): Source {
