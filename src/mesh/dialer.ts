@@ -50,7 +50,7 @@ export async function dialAddress(host: Host, address: string, timeoutMs: Ms): P
     // Another key is refused by the other side. A handshake that ran out of time was not refused
     // but slow, as on a machine that starts ten agents.
     const refused = !patience.aborted && !(cause instanceof Error && isTimeout(cause));
-    if (refused && (await accepts(target, Math.min(timeoutMs, 1000))))
+    if (refused && (await knock(target, Math.min(timeoutMs, 1000))) === 'taken')
       throw new AgentError(
         'network-key-mismatch',
         `${address} answers but refuses the handshake: is its network key the same?`,
@@ -63,20 +63,39 @@ export async function dialAddress(host: Host, address: string, timeoutMs: Ms): P
 
 const isTimeout = (cause: Error): boolean => /^(Abort|Timeout)Error$/.test(cause.name);
 
-/** Whether something takes TCP connections there. */
-function accepts(target: Multiaddr, timeoutMs: Ms): Promise<boolean> {
+/**
+ * Whether every one of these addresses refuses TCP connections: a process that is gone has no
+ * listening socket. It tells so in a millisecond, where dialling takes several for each attempt.
+ */
+export async function allRefuse(addresses: readonly string[], timeoutMs: Ms): Promise<boolean> {
+  const targets = addresses.flatMap((address) => {
+    try {
+      return [multiaddr(address)];
+    } catch {
+      // It came from gossip or config; what doesn't parse can't be dialled either.
+      return [];
+    }
+  });
+  const answers = await Promise.all(targets.map((target) => knock(target, timeoutMs)));
+  return answers.length > 0 && answers.every((answer) => answer === 'refused');
+}
+
+/** What a TCP connection to `target` comes to; closed at once. */
+function knock(target: Multiaddr, timeoutMs: Ms): Promise<'taken' | 'refused' | 'silent'> {
   const parts = target.getComponents();
   const host = parts.find((part) => /^(ip4|ip6|dns|dns4|dns6)$/.test(part.name))?.value;
   const port = Number(parts.find((part) => part.name === 'tcp')?.value);
-  if (host === undefined || !Number.isInteger(port)) return Promise.resolve(false);
+  if (host === undefined || !Number.isInteger(port)) return Promise.resolve('silent');
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: timeoutMs });
-    const done = (answer: boolean) => () => {
+    const done = (answer: 'taken' | 'refused' | 'silent'): void => {
       socket.destroy();
       resolve(answer);
     };
-    socket.once('connect', done(true));
-    socket.once('timeout', done(false));
-    socket.once('error', done(false));
+    socket.once('connect', () => done('taken'));
+    socket.once('timeout', () => done('silent'));
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      done(error.code === 'ECONNREFUSED' ? 'refused' : 'silent'),
+    );
   });
 }

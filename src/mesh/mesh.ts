@@ -11,7 +11,7 @@ import type { Prng } from '../base/prng.ts';
 import type { Mesh, MeshHandlers, MeshPeer } from './api.ts';
 import { sendBytes, takeBytes } from './byte-stream.ts';
 import { serveCalls } from './caller.ts';
-import { dialAddress, dialPeer } from './dialer.ts';
+import { allRefuse, dialAddress, dialPeer } from './dialer.ts';
 import { createGossiper, digestRequest, type Gossiper, recordsRequest } from './gossip.ts';
 import { healMesh } from './heal.ts';
 import { createHost, type Host } from './host.ts';
@@ -35,6 +35,8 @@ import { createUpkeep } from './upkeep.ts';
 /** One of the handful of a node that doesn't vote is changed this often. */
 const refreshMs: Ms = 5 * 60 * 1000;
 const openStreamTimeoutMs: Ms = 5000;
+/** Beyond the wait after which a closed link counts as gone anyway, and short beside a dial. */
+const knockTimeoutMs: Ms = 250;
 const framesInMax = 4;
 const callsInMax = 4;
 const bytesInMax = 8;
@@ -138,9 +140,11 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
     if (change === 'closed') reconnector.closed(peer);
   }
 
-  async function dial(peer: PeerId): Promise<void> {
+  async function dial(peer: PeerId, urgent: boolean): Promise<void> {
+    const addresses = peers.get(peer)?.addresses ?? [];
     try {
-      await dialPeer(host, peer, peers.get(peer)?.addresses ?? []);
+      if (urgent && (await allRefuse(addresses, knockTimeoutMs))) return;
+      await dialPeer(host, peer, addresses);
     } catch (error) {
       // Whether it failed is decided by whether there is a connection now, not by the error.
       deps.log?.({ type: 'dial-failed', peer, reason: asAgentError(error).message });

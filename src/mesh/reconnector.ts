@@ -24,8 +24,11 @@ export interface ReconnectorDeps {
   readonly prng: Prng;
   readonly monoMs: () => Ms;
   readonly connected: (peer: PeerId) => boolean;
-  /** Settles when the dial is over; its error is only counted. */
-  readonly dial: (peer: PeerId) => Promise<void>;
+  /**
+   * Settles when the dial is over; its error is only counted. `urgent`: consensus waits for what
+   * comes of it.
+   */
+  readonly dial: (peer: PeerId, urgent: boolean) => Promise<void>;
   readonly onFailed: (peer: PeerId) => void;
 }
 
@@ -85,7 +88,8 @@ export function createReconnector(deps: ReconnectorDeps): Reconnector {
 
   function attempt(peer: PeerId, target: Target): void {
     if (stopped || target.dialing || targets.get(peer) !== target || deps.connected(peer)) return;
-    if (target.fast > 0) target.fast -= 1;
+    const urgent = target.fast > 0;
+    if (urgent) target.fast -= 1;
     else if (!takeToken()) {
       counts.dials_deferred_total += 1;
       schedule(peer, target, deps.prng.range(backoffMsMax / 2, backoffMsMax));
@@ -93,7 +97,7 @@ export function createReconnector(deps: ReconnectorDeps): Reconnector {
     }
     target.dialing = true;
     counts.dials_total += 1;
-    void deps.dial(peer).then(() => settled(peer, target));
+    void deps.dial(peer, urgent).then(() => settled(peer, target));
   }
 
   function settled(peer: PeerId, target: Target): void {

@@ -11,7 +11,7 @@ afterEach(() => {
 
 function build(self = 'a') {
   const connected = new Set<string>();
-  const dials: { peer: string; atMs: number }[] = [];
+  const dials: { peer: string; atMs: number; urgent: boolean }[] = [];
   const failed: string[] = [];
   const startMs = performance.now();
   const monoMs = (): number => performance.now() - startMs;
@@ -20,8 +20,8 @@ function build(self = 'a') {
     prng: createPrng(3),
     monoMs,
     connected: (peer) => connected.has(peer),
-    dial: async (peer) => {
-      dials.push({ peer, atMs: monoMs() });
+    dial: async (peer, urgent) => {
+      dials.push({ peer, atMs: monoMs(), urgent });
     },
     onFailed: (peer) => failed.push(peer),
   });
@@ -39,8 +39,10 @@ describe('after a steady link closes', () => {
     await vi.advanceTimersByTimeAsync(0);
     expect(dials.map(({ atMs }) => atMs)).toEqual([2000, 2000]);
     expect(failed).toEqual(['b', 'b']);
+    expect(dials.map(({ urgent }) => urgent)).toEqual([true, true]);
     await vi.advanceTimersByTimeAsync(60_000);
     const gaps = dials.slice(2).map(({ atMs }, i) => atMs - (dials[i + 1]?.atMs ?? 0));
+    expect(dials.slice(2).some(({ urgent }) => urgent)).toBe(false);
     expect(gaps[0]).toBeLessThan(500);
     expect(Math.max(...gaps)).toBeLessThanOrEqual(5001);
     expect(dials.length).toBeLessThan(30);
