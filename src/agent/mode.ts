@@ -9,6 +9,7 @@ import type { MemberState } from '../health/failure-detector.ts';
 
 /**
  * `store-failed`: this node's disk refuses writes. `corrupt`: its log contradicts a leader's.
+ * `identity-clash`: another machine runs with its key, so it votes no more.
  * `version`: its program is too old for what the log holds, and applies no further.
  * `not-joined`: it belongs to no configuration yet. `no-quorum`: fewer voters answer than decide.
  * `no-leader`: enough answer, an election is under way or waits. `leader-unheard`: the leader that
@@ -18,6 +19,7 @@ import type { MemberState } from '../health/failure-detector.ts';
 export type DegradedReason =
   | 'store-failed'
   | 'corrupt'
+  | 'identity-clash'
   | 'version'
   | 'not-joined'
   | 'no-quorum'
@@ -54,6 +56,7 @@ function reasonOf(input: ModeInput): DegradedReason | null {
   const { configuration, leader, cannotLeadReason, staleMs } = input;
   if (cannotLeadReason === 'store-failed') return 'store-failed';
   if (cannotLeadReason === 'corrupt') return 'corrupt';
+  if (cannotLeadReason === 'identity-clash') return 'identity-clash';
   if (cannotLeadReason === 'version') return 'version';
   if (!configuration.members.some(({ peerId }) => peerId === input.self)) return 'not-joined';
   if (leader !== null) {

@@ -94,6 +94,7 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       mode: mode(),
       strays: node.strays(),
       trust: node.trust,
+      clashes: node.clashes,
       view: leadership.view(),
       directory,
       healthOf: deps.health.of,

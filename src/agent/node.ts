@@ -26,6 +26,7 @@ import { createStrays, type Stray } from './recovery/strays.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
 import { foundsCluster, identify, planStart, type StartPlan } from './start-plan.ts';
 import { openStores, type Stores } from './stores.ts';
+import { type ClashWatch, createClashWatch } from './trust/clash-watch.ts';
 import { foundCluster } from './trust/founding.ts';
 import { createStanding, type Standing } from './trust/standing.ts';
 import type { LastRefusal, Trust } from './trust/trust.ts';
@@ -54,6 +55,7 @@ export interface Node {
   readonly leadership: Leadership;
   readonly peers: PeerService;
   readonly trust: Trust;
+  readonly clashes: ClashWatch;
   readonly identity: IdentityFace;
   readonly networkKey: string;
   readonly member: MemberFile;
@@ -89,8 +91,14 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     if (value === null) throw new AgentError('unavailable', `${what} is not there yet`);
     return value;
   };
+  const clashes = createClashWatch({
+    ...{ dir: folder.path, clock, event: deps.event, onFailure: deps.onFailure },
+    votes: () => identity?.trust.own().member.votes ?? false,
+    nameOf: (peer) => identity?.directory.nameOf(peer) ?? peer,
+  });
   const peers = createPeerService({
     clock,
+    clashes: () => clashes,
     metrics: deps.metrics,
     trust: () => need(identity, 'trust').trust,
     membership: () => need(identity, 'membership').membership,
@@ -167,6 +175,7 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     who.directory.setConfiguration(made.status().configuration);
     runtime = made;
     made.start();
+    clashes.onStopVoting(() => made.post({ type: 'identity-clash' }));
     closers.push({ name: 'consensus', close: () => made.stop() });
     for (const { peerId, connected } of who.mesh.links())
       if (connected) made.post({ type: 'link', peer: peerId, change: 'opened' });
@@ -244,6 +253,7 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
       leadership: who.leadership,
       peers,
       trust: who.trust,
+      clashes,
       identity: face,
       networkKey: who.networkKey,
       get member() {

@@ -18,6 +18,7 @@ import type { Leadership } from './leadership.ts';
 import type { Membership } from './membership.ts';
 import type { AgentMetrics } from './metrics.ts';
 import { type Snapshots, snapshotStream } from './snapshots.ts';
+import type { ClashWatch } from './trust/clash-watch.ts';
 import type { Trust } from './trust/trust.ts';
 
 /** What a certificate must allow for a request to be answered. */
@@ -33,6 +34,7 @@ export interface PeerServiceDeps {
   readonly directory: () => Directory;
   readonly leadership: () => Leadership | null;
   readonly snapshots: () => Snapshots | null;
+  readonly clashes: () => ClashWatch;
   readonly post: (event: Event) => void;
   readonly event: (type: string, data: Record<string, unknown>) => void;
 }
@@ -138,6 +140,8 @@ export function createPeerService(deps: PeerServiceDeps): PeerService {
     try {
       const message = decodeMessage(frame);
       const certificate = certified(from, message.type);
+      // Which of two machines says so can't be known: neither counts.
+      if (certificate.votes && deps.clashes().clashes(from)) return;
       const lacking = lacksRight(certificate, message);
       if (lacking !== null) refuse(from, message.type, 'role-not-certified', lacking);
       deps.leadership()?.heard(from);
@@ -198,6 +202,7 @@ export function createPeerService(deps: PeerServiceDeps): PeerService {
       mayGossip,
       onFrame,
       onGossip,
+      onClash: (clash) => deps.clashes().note(clash),
       onLink: (peer, change) => {
         deps.post({ type: 'link', peer, change });
         if (change === 'opened') greet(peer);

@@ -17,6 +17,7 @@ import type { MemberHealth } from './health/api.ts';
 import type { LeaderView } from './leadership.ts';
 import type { Mode } from './mode.ts';
 import type { Stray } from './recovery/strays.ts';
+import type { ClashWatch } from './trust/clash-watch.ts';
 import type { Trust } from './trust/trust.ts';
 import { version } from './version.ts';
 
@@ -39,6 +40,7 @@ export interface StatusInput {
   readonly mode: Mode;
   readonly strays: readonly Stray[];
   readonly trust: Trust;
+  readonly clashes: ClashWatch;
   readonly view: LeaderView;
   readonly directory: Directory;
   readonly healthOf: (peer: PeerId) => MemberHealth;
@@ -52,6 +54,14 @@ export interface StatusInput {
   readonly index: Readonly<Record<string, number>>;
   readonly daemons: readonly DaemonView[];
   readonly federation: FederationPage | null;
+}
+
+/** What somebody has to do something about, by code; seen here or by the member's own word. */
+function alarmsOf(input: StatusInput, peer: PeerId): string[] {
+  const { record } = input.healthOf(peer);
+  const says = record?.reasons.some(({ code }) => code === 'identity-clash') ?? false;
+  const own = peer === input.directory.self && input.clashes.own() !== null;
+  return says || own || input.clashes.clashes(peer) ? ['identity-clash'] : [];
 }
 
 /** One row of `members`. */
@@ -71,6 +81,7 @@ export function memberRow(input: StatusInput, member: Certificate): Record<strin
     capabilities: (self ? input.holdsContent : facts.content !== null) ? ['content'] : [],
     state,
     draining: input.draining.has(peerId),
+    alarms: alarmsOf(input, peerId),
     health,
     score,
     incarnation: self ? input.incarnation : facts.incarnation,
@@ -102,7 +113,9 @@ function electionPart(input: StatusInput): Record<string, unknown> {
     };
   };
   const quorum = Math.floor(voters.length / 2) + 1;
-  const living = voters.filter((peer) => input.healthOf(peer).state === 'alive').length;
+  const votes = (peer: PeerId): boolean =>
+    input.healthOf(peer).state === 'alive' && alarmsOf(input, peer).length === 0;
+  const living = voters.filter(votes).length;
   return {
     state: consensus.state,
     acting: consensus.acting,
@@ -136,13 +149,14 @@ const daemonRow = (view: DaemonView, score: number | null): Record<string, unkno
 
 /** Who is no member any more: left by itself, or forgotten by a person. Failed ones are members. */
 /** This node's certificate, and whom it refused for theirs. */
-function trustPart({ trust }: StatusInput): Record<string, unknown> {
+function trustPart({ trust, clashes }: StatusInput): Record<string, unknown> {
   const { jti, gen, exp } = trust.own().claims;
   const { total, last } = trust.refusals();
   const shown = last && { ...last, at: new Date(last.atMs).toISOString(), atMs: undefined };
   return {
     certificate: { serial: jti, generation: gen, expiresAt: new Date(exp * 1000).toISOString() },
     refused: { total, last: shown },
+    identityClash: clashes.own(),
   };
 }
 

@@ -18,6 +18,7 @@ interface MemberRow {
   readonly zone: string;
   readonly lastSeenMs: number | null;
   readonly draining?: boolean;
+  readonly alarms?: readonly string[];
 }
 
 /** The parts of the status page that a person sees; the page itself is in docs/status-api.md. */
@@ -60,13 +61,16 @@ interface Page {
   } | null;
 }
 
+const stateText = ({ state, draining, alarms = [] }: MemberRow): string =>
+  [state, ...(draining ? ['draining'] : []), ...alarms].join(', ');
+
 const membersTable = (members: readonly MemberRow[], leader: string | null): string =>
   tableOf(
     ['NAME', 'ROLE', 'STATE', 'HEALTH', 'SCORE', 'LEADS', 'ZONE', 'LAST SEEN', 'STATUS URL'],
     members.map((each) => [
       each.name,
       each.role,
-      each.draining ? `${each.state}, draining` : each.state,
+      stateText(each),
       each.health,
       each.score,
       each.name === leader ? 'yes' : '',

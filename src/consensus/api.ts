@@ -107,6 +107,8 @@ export type Event =
   | { readonly type: 'persisted'; readonly id: number }
   /** A persist job or apply failed for good (disk); the node stops leading and voting. */
   | { readonly type: 'store-failed'; readonly detail: string }
+  /** Another machine runs with this node's key: it says nothing any more that counts as a vote. */
+  | { readonly type: 'identity-clash' }
   /** Applied up to and including `index`; `results` has one item per applied entry, in order. */
   | {
       readonly type: 'applied';

@@ -147,6 +147,10 @@ function dispatch(core: Core, event: Event): void {
       core.broken = 'store-failed';
       if (core.lead) stepDown(core, 'store-failed');
       return;
+    case 'identity-clash':
+      core.broken = 'identity-clash';
+      if (core.lead) stepDown(core, 'identity-clash');
+      return;
     case 'applied':
       onApplied(core, event);
       core.readDesk.dirty = core.readDesk.pending.size > 0;

@@ -77,7 +77,7 @@ export interface Core {
   installing: { readonly job: number; readonly index: LogIndex } | null;
   local: LocalFacts;
   /** Why this node neither votes nor leads any more, or null. */
-  broken: 'corrupt' | 'store-failed' | null;
+  broken: 'corrupt' | 'store-failed' | 'identity-clash' | null;
   leaseMsHeard: Ms;
   rttMs: Ms;
   acting: boolean;

@@ -67,6 +67,8 @@ export function onHeartbeat(core: Core, from: PeerId, message: Heartbeat): void 
 }
 
 function replyToHeartbeat(core: Core, to: PeerId, round: number): void {
+  // A promise of one of two machines with one key binds the other one to nothing.
+  if (core.broken === 'identity-clash') return;
   // Held only while this term or a longer lease is not durable yet; otherwise it leaves at once.
   core.out.sendAfter(core.out.hardStateJob, to, {
     type: 'heartbeat-reply',

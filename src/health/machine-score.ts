@@ -18,12 +18,16 @@ export interface AgentFacts {
   /** False where the node should hold content and its engine does not run. */
   readonly contentUp: boolean;
   readonly leaderKnown: boolean;
+  /** Another machine runs with this node's key. */
+  readonly identityClash: boolean;
 }
 
 export function agentComponent(facts: AgentFacts): Component {
   const findings: Finding[] = [];
   if (!facts.storeWritable)
     findings.push({ code: 'store-not-writable', detail: 'the log or catalog can not be written' });
+  if (facts.identityClash)
+    findings.push({ code: 'identity-clash', detail: "another machine runs with this node's key" });
   const lag = `the event loop was ${Math.round(facts.loopLagMs)} ms late (99th percentile)`;
   if (facts.loopLagMs >= lagStalledMs) findings.push({ code: 'event-loop-stalled', detail: lag });
   else if (facts.loopLagMs >= lagSlowMs) findings.push({ code: 'event-loop-slow', detail: lag });

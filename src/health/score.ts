@@ -9,6 +9,7 @@
 export const deductions = {
   // agent
   'store-not-writable': 100,
+  'identity-clash': 100,
   'event-loop-stalled': 60,
   'event-loop-slow': 20,
   'content-down': 30,

@@ -35,6 +35,17 @@ export interface MeshHealing {
   readonly rejoined: readonly PeerId[];
 }
 
+/** Two runs of one key at the same time, proved (wire/instance.ts). */
+export interface Clash {
+  readonly peer: PeerId;
+  /** The key is this node's own. */
+  readonly self: boolean;
+  /** Where the runs' connections come from; of this node's own key only the other run's. */
+  readonly addresses: readonly (string | null)[];
+  /** Who proved it to this node; null: it was seen here. */
+  readonly toldBy: PeerId | null;
+}
+
 export interface MeshHandlers {
   /** One frame of a peer's consensus stream; in order per connection. */
   onFrame(from: PeerId, frame: Uint8Array): void;
@@ -52,6 +63,8 @@ export interface MeshHandlers {
   mayGossip(from: PeerId, topic: string, body: Uint8Array): Promise<boolean>;
   /** A gossip message whose signature, size and type were checked. */
   onGossip(from: PeerId, topic: string, body: Uint8Array): void;
+  /** Two machines run with one key; said again every few seconds while it lasts. */
+  onClash(clash: Clash): void;
 }
 
 export interface Mesh {

@@ -23,6 +23,8 @@ export interface Links {
   state(peer: PeerId): LinkState | null;
   peers(): PeerId[];
   setRtt(peer: PeerId, rttMs: Ms): void;
+  /** The open connections to a peer, the oldest first. */
+  open(peer: PeerId): Connection[];
   all(): Connection[];
 }
 
@@ -30,6 +32,8 @@ export interface LinksDeps {
   readonly host: Host;
   readonly monoMs: () => Ms;
   readonly onChange: (peer: PeerId, change: 'opened' | 'closed') => void;
+  /** A further connection to a peer that has one. */
+  readonly onSurplus: (peer: PeerId) => void;
 }
 
 type State = { connections: Connection[]; rttMs: Ms | null; sinceMs: Ms };
@@ -38,7 +42,7 @@ type State = { connections: Connection[]; rttMs: Ms | null; sinceMs: Ms };
 const closedKeptMax = 1024;
 
 export function createLinks(deps: LinksDeps): Links {
-  const { host, monoMs, onChange } = deps;
+  const { host, monoMs, onChange, onSurplus } = deps;
   const states = new Map<PeerId, State>();
 
   function opened(event: CustomEvent<Connection>): void {
@@ -48,7 +52,10 @@ export function createLinks(deps: LinksDeps): Links {
     const state = states.get(peer) ?? { connections: [], rttMs: null, sinceMs: monoMs() };
     states.set(peer, state);
     state.connections.push(connection);
-    if (state.connections.length > 1) return;
+    if (state.connections.length > 1) {
+      onSurplus(peer);
+      return;
+    }
     state.rttMs = null;
     state.sinceMs = monoMs();
     onChange(peer, 'opened');
@@ -75,6 +82,8 @@ export function createLinks(deps: LinksDeps): Links {
     }
   }
 
+  const open = (peer: PeerId): Connection[] =>
+    (states.get(peer)?.connections ?? []).filter((candidate) => candidate.status === 'open');
   const connection = (peer: PeerId): Connection | null =>
     states.get(peer)?.connections.find((candidate) => candidate.status === 'open') ?? null;
 
@@ -89,6 +98,7 @@ export function createLinks(deps: LinksDeps): Links {
     },
     connected: (peer) => connection(peer) !== null,
     connection,
+    open,
     state: (peer) => states.get(peer) ?? null,
     peers: () =>
       [...states].filter(([, state]) => state.connections.length > 0).map(([peer]) => peer),

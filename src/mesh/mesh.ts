@@ -3,43 +3,36 @@
  * the `Mesh` interface. Nothing listens or dials before `start`, and `stop` leaves no timer, stream
  * or socket behind.
  */
-import type { Stream } from '@libp2p/interface';
+import type { Connection, Stream } from '@libp2p/interface';
 import type { ClusterId, Ms, PeerId } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, asAgentError } from '../base/error.ts';
 import type { Prng } from '../base/prng.ts';
 import type { Mesh, MeshHandlers, MeshPeer } from './api.ts';
-import { sendBytes, takeBytes } from './byte-stream.ts';
-import { serveCalls } from './caller.ts';
+import { sendBytes } from './byte-stream.ts';
 import { allRefuse, dialAddress, dialPeer } from './dialer.ts';
-import { createGossiper, digestRequest, type Gossiper, recordsRequest } from './gossip.ts';
+import { createGossiper } from './gossip.ts';
 import { healMesh } from './heal.ts';
 import { createHost, type Host } from './host.ts';
 import { loadIdentity, nextIncarnation } from './identity.ts';
+import { askOverConnection, createInstances } from './instances.ts';
 import { countStreams, listLinks } from './link-table.ts';
 import { createLinks, type Links } from './links.ts';
 import { chooseNeighbours } from './neighbours.ts';
 import { parseNetworkKey } from './network-key.ts';
-import {
-  bytesProtocol,
-  callProtocol,
-  createPeerLines,
-  frameProtocol,
-  type PeerLines,
-  readFrames,
-} from './peer-lines.ts';
+import { bytesProtocol, createPeerLines, type PeerLines } from './peer-lines.ts';
 import { createReconnector } from './reconnector.ts';
 import { createRecords } from './records.ts';
+import { serve } from './serving.ts';
 import { createUpkeep } from './upkeep.ts';
 
 /** One of the handful of a node that doesn't vote is changed this often. */
 const refreshMs: Ms = 5 * 60 * 1000;
+/** After gossip of another run with its key, a node keeps links to all voters for this long. */
+const suspicionMs: Ms = 10 * 60 * 1000;
 const openStreamTimeoutMs: Ms = 5000;
 /** Beyond the wait after which a closed link counts as gone anyway, and short beside a dial. */
 const knockTimeoutMs: Ms = 250;
-const framesInMax = 4;
-const callsInMax = 4;
-const bytesInMax = 8;
 
 export interface MeshDeps {
   readonly handlers: MeshHandlers;
@@ -83,7 +76,19 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
   let neighbours: PeerId[] = [];
   let refreshTimer: NodeJS.Timeout | null = null;
 
-  const links = createLinks({ host, monoMs, onChange: linkChanged });
+  let suspiciousUntilMs: Ms = Number.NEGATIVE_INFINITY;
+
+  const links = createLinks({
+    ...{ host, monoMs, onChange: linkChanged },
+    onSurplus: (peer) => void instances.examine(peer),
+  });
+  const instances = createInstances<Connection>({
+    ...{ self, privateKey: identity.privateKey, monoMs, log: deps.log },
+    connections: links.open,
+    addressOf: (connection) => connection.remoteAddr.toString(),
+    ask: askOverConnection,
+    onClash: handlers.onClash,
+  });
   const reconnector = createReconnector({
     self,
     prng: prng.fork(),
@@ -108,9 +113,15 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
     monoMs,
     peers: links.peers,
     request: (to, name, body, timeoutMs) => linesTo(to).asker.request(name, body, timeoutMs),
-    deliver: handlers.onGossip,
+    deliver: (from, topic, body) => {
+      if (from === self) suspectClash();
+      handlers.onGossip(from, topic, body);
+    },
   });
-  const upkeep = createUpkeep({ host, links, self, monoMs, asker: (peer) => linesTo(peer).asker });
+  const upkeep = createUpkeep({
+    ...{ host, links, self, monoMs, asker: (peer) => linesTo(peer).asker },
+    onRound: instances.round,
+  });
 
   /** Lines exist while a link does; to anybody else they refuse at once. */
   function linesTo(peer: PeerId): PeerLines {
@@ -151,9 +162,16 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
     }
   }
 
+  /** A later run of this key speaks: whoever is linked to both can prove it, if it lives. */
+  function suspectClash(): void {
+    const before = suspiciousUntilMs;
+    suspiciousUntilMs = monoMs() + suspicionMs;
+    if (before < monoMs()) choose(false);
+  }
+
   function choose(refresh: boolean): void {
     neighbours = chooseNeighbours({
-      self,
+      ...{ self, everyVoter: monoMs() < suspiciousUntilMs },
       peers: [...peers.values()],
       last: neighbours,
       refresh,
@@ -168,7 +186,7 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
     incarnation,
     async start() {
       links.start();
-      await serve(host, handlers, { lines: linesTo, gossip, counts });
+      await serve(host, handlers, { lines: linesTo, gossip, instances, counts });
       await startHost(host);
       gossip.start();
       upkeep.start();
@@ -225,46 +243,10 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
       ...reconnector.stats(),
       ...gossip.stats(),
       ...upkeep.stats(),
+      ...instances.stats(),
       ...countStreams(links),
     }),
   };
-}
-
-interface Serving {
-  readonly lines: (peer: PeerId) => PeerLines;
-  readonly gossip: Gossiper;
-  readonly counts: { frames_received_total: number };
-}
-
-/** What this node answers to others. */
-async function serve(host: Host, handlers: MeshHandlers, serving: Serving): Promise<void> {
-  const { lines, gossip, counts } = serving;
-  const onRequest: MeshHandlers['onRequest'] = (from, name, body) =>
-    name === digestRequest || name === recordsRequest
-      ? gossip.answer(name, body)
-      : handlers.onRequest(from, name, body);
-  const onFrame: MeshHandlers['onFrame'] = (from, frame) => {
-    counts.frames_received_total += 1;
-    handlers.onFrame(from, frame);
-  };
-  await host.handle(
-    frameProtocol,
-    (stream, connection) => readFrames(stream, connection.remotePeer.toString(), onFrame),
-    { maxInboundStreams: framesInMax },
-  );
-  await host.handle(
-    callProtocol,
-    (stream, connection) => {
-      const from = connection.remotePeer.toString();
-      serveCalls(stream, { from, onRequest, load: lines(from).load });
-    },
-    { maxInboundStreams: callsInMax },
-  );
-  await host.handle(
-    bytesProtocol,
-    (stream, connection) => takeBytes(stream, connection.remotePeer.toString(), handlers.onStream),
-    { maxInboundStreams: bytesInMax },
-  );
 }
 
 async function startHost(host: Host): Promise<void> {

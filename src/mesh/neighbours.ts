@@ -18,13 +18,15 @@ export function chooseNeighbours(options: {
   last: readonly PeerId[];
   /** Give up one of the last handful for another peer. */
   refresh: boolean;
+  /** Links to all voters, whether or not this node votes. */
+  everyVoter?: boolean;
   prng: Prng;
 }): PeerId[] {
   const { self, peers, prng } = options;
   const others = peers.filter((peer) => peer.peerId !== self);
   const voters = others.filter((peer) => peer.votes).map((peer) => peer.peerId);
   const votes = peers.some((peer) => peer.peerId === self && peer.votes);
-  if (votes) return voters;
+  if (votes || options.everyVoter) return voters;
   const known = new Set(others.map((peer) => peer.peerId));
   const kept = options.last.filter((peer) => known.has(peer)).slice(0, handfulSize);
   if (options.refresh && kept.length > 0 && known.size > kept.length)

@@ -37,6 +37,8 @@ export interface UpkeepDeps {
   readonly self: PeerId;
   readonly asker: (peer: PeerId) => Asker;
   readonly monoMs: () => Ms;
+  /** Whatever else is looked at with every round. */
+  readonly onRound?: (peers: readonly PeerId[]) => void;
 }
 
 export function createUpkeep(deps: UpkeepDeps): Upkeep {
@@ -112,6 +114,7 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
     for (const seen of [silent, mute])
       for (const peer of seen.keys()) if (!peers.includes(peer)) seen.delete(peer);
     for (const peer of peers) closeSurplus(peer);
+    deps.onRound?.(peers);
     await Promise.all(peers.flatMap((peer) => [measure(peer), mendGossip(peer)]));
   }
 

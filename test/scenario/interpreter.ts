@@ -11,6 +11,7 @@
  * quietly COMMAND     without telling what happens
  * show TYPE...        lists messages of these types from now on
  * propose ID TEXT, read ID, transfer ID [TO], admit ID BY, forget ID BY, order ID TERM
+ * clash ID           another machine runs with this node's key
  * facts ID [draining paused read-only trouble=CODE], readmit ID BY [anew], suspend ID MS, lease ID MS, compact ID, wipe-links ID
  * status, logs, outcomes
  */
@@ -244,7 +245,9 @@ export class Story {
     } else if (verb === 'compact') {
       for (const node of cluster.nodes.values())
         cluster.step(node, { type: 'compact', index: node.disk.applied });
-    } else if (verb === 'facts') this.#facts(args);
+    } else if (verb === 'clash')
+      cluster.step(cluster.node(args[0] ?? ''), { type: 'identity-clash' });
+    else if (verb === 'facts') this.#facts(args);
     else return false;
     return true;
   }

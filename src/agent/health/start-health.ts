@@ -24,6 +24,9 @@ const stateFigures: Record<string, number> = { alive: 0, suspect: 1, failed: 2, 
 
 function tellFigures({ metrics, node, daemons }: StartHealthDeps, watch: HealthWatch): void {
   const own = () => watch.of(node.self);
+  metrics.gauge('identity_clashes', 'Keys that two machines run with, this one among them', () =>
+    node.clashes.count(),
+  );
   metrics.gauge('health_score', 'Health of this node, 0 to 100', () => own().score ?? 100);
   metrics.gauges('component_score', 'Health by component, 0 to 100', 'component', () =>
     Object.fromEntries((own().record?.components ?? []).map(({ name, score }) => [name, score])),

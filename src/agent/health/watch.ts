@@ -113,6 +113,7 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
         loopLagMs: runtime.loopLagMs(),
         contentUp: !settled || deps.contentUp(),
         leaderKnown: !settled || node.leadership.view().leader !== null,
+        identityClash: node.clashes.own() !== null,
       }),
       ...(resources === null ? [] : [machineComponent(resources)]),
       ...(settled ? [meshComponent(meshFacts())] : []),

@@ -15,6 +15,7 @@ import { type BackupHeader, extractBackup } from '../../store/backup-file.ts';
 import { openCatalogStore } from '../../store/catalog-store.ts';
 import { openLogStore } from '../../store/log-store.ts';
 import { type DataFolder, type MemberFile, openDataFolder } from '../data-folder.ts';
+import { clashFile, readClashMark } from '../trust/clash-watch.ts';
 import { archiveName, beginChange, prepared } from './folder-change.ts';
 import { memberOf } from './new-epoch.ts';
 import { installCatalog } from './seed.ts';
@@ -73,7 +74,7 @@ async function catalogDamage(folder: DataFolder, log: LogStore): Promise<string 
 /** The key and all that was given to it or depends on it; the blocks stay. */
 const asNewFiles = [
   ...['identity.key', 'certificate.jwt', 'authority.json', 'authority.key', 'incarnation'],
-  ...['log', 'catalog', 'incoming'],
+  ...['log', 'catalog', 'incoming', clashFile],
 ];
 
 function becomeNew(folder: DataFolder, options: RepairOptions, damage: string): Repaired {
@@ -169,6 +170,12 @@ export async function repair(options: RepairOptions): Promise<Repaired> {
   try {
     const member = memberOf(folder);
     const { name } = member;
+    const clash = readClashMark(folder.path);
+    if (clash !== null) {
+      const where = clash.address === null ? '' : `, seen at ${clash.address}`;
+      const text = `another machine ran with the key of ${name} on ${clash.at}${where}`;
+      return becomeNew(folder, options, text);
+    }
     let log: LogStore;
     try {
       log = await openOwnLog(folder, member);

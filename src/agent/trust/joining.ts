@@ -54,6 +54,7 @@ function visitor(hello: () => Hello): MeshHandlers {
     onFrame: () => undefined,
     onLink: () => undefined,
     onGossip: () => undefined,
+    onClash: () => undefined,
     mayGossip: async () => false,
     onStream: async () => {
       throw new AgentError('unavailable', 'this node is being enrolled');

@@ -19,7 +19,11 @@ interface Page {
   readonly node: { readonly name: string };
   readonly mode: string;
   readonly degradedReason: string | null;
-  readonly members: readonly { readonly name: string; readonly state: string }[];
+  readonly members: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly alarms?: readonly string[];
+  }[];
   readonly health: {
     readonly reasons: readonly {
       readonly component: string;
@@ -79,6 +83,16 @@ async function lookAtCluster(client: Client): Promise<Finding[]> {
         what: `member ${name}`,
         detail: `it is ${state}`,
         remedy: 'start its agent, or forget it where it will not come back',
+      });
+  for (const { name, alarms = [] } of page.members)
+    if (alarms.includes('identity-clash'))
+      found.push({
+        state: 'problem',
+        what: `identity of ${name}`,
+        detail: 'two machines run with its key',
+        remedy:
+          'stop the copy. If it votes: stop both, run repair --as-new-node on each that shall ' +
+          `stay, forget ${name} on another member, and let them join with new tokens`,
       });
   for (const { name, unreachable } of members)
     for (const other of unreachable)

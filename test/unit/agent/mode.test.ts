@@ -39,6 +39,7 @@ test.each([
   ['why it cannot lead does not matter', { cannotLeadReason: 'draining' }, null],
   ['the disk refuses writes', { cannotLeadReason: 'store-failed' }, 'store-failed'],
   ['the log is corrupt', { cannotLeadReason: 'corrupt' }, 'corrupt'],
+  ['its key runs twice', { cannotLeadReason: 'identity-clash' }, 'identity-clash'],
   ['its program is too old', { cannotLeadReason: 'version' }, 'version'],
   ['it belongs to nothing', { self: 'd' }, 'not-joined'],
   ['two of three live', { leader: null, livenessOf: alive('a', 'c') }, 'no-leader'],

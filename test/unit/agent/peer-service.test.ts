@@ -5,6 +5,7 @@ import type { Membership } from '../../../src/agent/membership.ts';
 import type { AgentMetrics } from '../../../src/agent/metrics.ts';
 import { createPeerService } from '../../../src/agent/peer-service.ts';
 import { type Snapshots, snapshotStream } from '../../../src/agent/snapshots.ts';
+import type { ClashWatch } from '../../../src/agent/trust/clash-watch.ts';
 import type { LastRefusal } from '../../../src/agent/trust/trust.ts';
 import type { Event } from '../../../src/consensus/api.ts';
 import { encodeMessage, type Message } from '../../../src/wire/consensus-message.ts';
@@ -33,6 +34,7 @@ async function setUp(roles: Readonly<Record<string, Role>>) {
   const refusals: LastRefusal[] = [];
   const greeted: string[] = [];
   const received: string[] = [];
+  const clashing = new Set<string>();
   let monoMs = 0;
   const trust = await trustOf('self', { refusals });
   for (const [peer, role] of Object.entries(roles))
@@ -57,13 +59,14 @@ async function setUp(roles: Readonly<Record<string, Role>>) {
           received.push(from);
         },
       }) as unknown as Snapshots,
+    clashes: () => ({ clashes: (peer: string) => clashing.has(peer) }) as unknown as ClashWatch,
     post: (event) => events.push(event),
     event: () => undefined,
   });
   const pass = (ms: number): void => {
     monoMs += ms;
   };
-  return { service, counts, events, refusals, greeted, received, pass, trust };
+  return { service, counts, events, refusals, greeted, received, clashing, pass, trust };
 }
 
 test('a leecher that stands for election, or votes, reaches nobody’s election', async () => {
@@ -162,4 +165,15 @@ test.each<[string, Wanted, string, boolean]>([
   expect(refusals).toHaveLength(counts ? 0 : 1);
   const health = encodeGossip('health', { type: 'health', score: 1, reasons: [] });
   expect(await service.handlers.mayGossip('q', 'health', health)).toBe(false);
+});
+
+test('what a voter says whose key runs on two machines reaches no election', async () => {
+  const { service, events, clashing } = await setUp({ l1: 'leecher', w1: 'worker' });
+  clashing.add('w1');
+  clashing.add('l1');
+  for (const from of ['w1', 'l1']) service.handlers.onFrame(from, encodeMessage(fetchLog));
+  expect(events.map((event) => event.type === 'message' && event.from)).toEqual(['l1']);
+  clashing.clear();
+  service.handlers.onFrame('w1', encodeMessage(vote));
+  expect(events).toHaveLength(2);
 });

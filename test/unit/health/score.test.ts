@@ -14,7 +14,10 @@ import {
 } from '../../../src/health/score.ts';
 
 const codes = Object.keys(deductions) as ReasonCode[];
-const fineAgent = { storeWritable: true, loopLagMs: 3, contentUp: true, leaderKnown: true };
+const fineAgent = {
+  ...{ storeWritable: true, loopLagMs: 3, contentUp: true, leaderKnown: true },
+  identityClash: false,
+};
 const fineMachine = { memoryPercent: 50, diskPercent: 50, diskFreeBytes: 1e12 };
 const fineMesh: MeshFacts = {
   members: 4,
@@ -42,6 +45,7 @@ const alone: [ReasonCode, () => Component][] = [
   ['event-loop-slow', () => agentComponent({ ...fineAgent, loopLagMs: 250 })],
   ['event-loop-stalled', () => agentComponent({ ...fineAgent, loopLagMs: 1000 })],
   ['content-down', () => agentComponent({ ...fineAgent, contentUp: false })],
+  ['identity-clash', () => agentComponent({ ...fineAgent, identityClash: true })],
   ['no-leader', () => agentComponent({ ...fineAgent, leaderKnown: false })],
   ['disk-full', () => machineComponent({ ...fineMachine, diskFreeBytes: 1000, diskPercent: 99.9 })],
   ['disk-low', () => machineComponent({ ...fineMachine, diskPercent: 95.1 })],

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { PeerId } from '../../../src/base/brand.ts';
 import type { Clock } from '../../../src/base/clock.ts';
 import { createPrng } from '../../../src/base/prng.ts';
-import type { Mesh, MeshHandlers, MeshPeer } from '../../../src/mesh/api.ts';
+import type { Clash, Mesh, MeshHandlers, MeshPeer } from '../../../src/mesh/api.ts';
 import { createMesh, type MeshOptions } from '../../../src/mesh/mesh.ts';
 
 export const testKey = '1f'.repeat(32);
@@ -19,6 +19,7 @@ export interface Heard {
   readonly frames: { from: PeerId; frame: Uint8Array }[];
   readonly links: { peer: PeerId; change: string; atMs: number }[];
   readonly gossip: { from: PeerId; topic: string; body: Uint8Array }[];
+  readonly clashes: Clash[];
 }
 
 export interface Node extends Heard {
@@ -46,7 +47,7 @@ export function createFlock(): Flock {
   return {
     folder,
     async node(overrides = {}, options = {}) {
-      const heard: Heard = { frames: [], links: [], gossip: [] };
+      const heard: Heard = { frames: [], links: [], gossip: [], clashes: [] };
       const handlers: MeshHandlers = {
         onFrame: (from, frame) => heard.frames.push({ from, frame }),
         onLink: (peer, change) => heard.links.push({ peer, change, atMs: performance.now() }),
@@ -54,6 +55,7 @@ export function createFlock(): Flock {
         onStream: async () => undefined,
         mayGossip: async () => true,
         onGossip: (from, topic, body) => heard.gossip.push({ from, topic, body }),
+        onClash: (clash) => heard.clashes.push(clash),
         ...overrides,
       };
       const dir = options.dir ?? (await folder());

@@ -22,6 +22,7 @@ const mesh = await createMesh(
         for await (const chunk of source) if (chunk.length === 0) break;
       },
       mayGossip: async () => true,
+      onClash: () => undefined,
       onGossip: (from) => process.stdout.write(`${JSON.stringify({ gossipFrom: from })}\n`),
     },
   },
