@@ -25,6 +25,11 @@ import {
   decodeSignedRecord,
 } from '../../src/wire/gossip.ts';
 import {
+  decodeClashNotice,
+  decodeInstanceQuestion,
+  decodeInstanceWord,
+} from '../../src/wire/instance.ts';
+import {
   admitSchema,
   copiesAnswerSchema,
   copiesSchema,
@@ -67,6 +72,7 @@ const pin = {
   lastError: null,
 };
 const usage = { bytesStored: 1, bytesFree: 1, blocks: 1 };
+const instanceWord = { instance: id, met: null, signature: new Uint8Array(64) };
 const node =
   (what: string, schema: Parameters<typeof decodeNodeMessage>[1]) => (bytes: Uint8Array) =>
     decodeNodeMessage(what, schema, bytes);
@@ -111,6 +117,12 @@ const decoders: Record<string, { decode: (bytes: Uint8Array) => unknown; seed: u
         expectedVersion: 0,
       },
     },
+  },
+  instanceQuestion: { decode: decodeInstanceQuestion, seed: { met: id } },
+  instanceWord: { decode: decodeInstanceWord, seed: instanceWord },
+  clashNotice: {
+    decode: decodeClashNotice,
+    seed: { other: instanceWord, address: '/ip4/1.2.3.4' },
   },
   call: { decode: decodeCall, seed: { id: 1, name: 'report', body: new Uint8Array([1, 2]) } },
   gossip: {
