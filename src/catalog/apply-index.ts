@@ -2,7 +2,7 @@
  * Rows of the shared index: put and remove with compare-and-set on the row's version, which is the
  * index of the entry that last changed it. `replication_state` is derived and can't be written.
  */
-import { encode as encodeCbor } from 'cborg';
+import { encode as encodeCbor } from '../wire/cbor.ts';
 import type { CommandResult, SimpleCommand } from '../wire/command.ts';
 import { type ApplyContext, conflict, done, expected, refused } from './apply-context.ts';
 

@@ -3,7 +3,7 @@
  * leecher holds no copies. The configuration that consensus decides by is its own; this is a copy
  * that travels with the rest of the catalog.
  */
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { decode as decodeCbor, encode as encodeCbor } from '../wire/cbor.ts';
 import type { Configuration } from '../wire/configuration.ts';
 import type { Certificate } from '../wire/member.ts';
 import type { MemberRow } from './schema.ts';

@@ -2,7 +2,7 @@
  * Ballots and take-overs: what the cluster remembers of its own elections, bounded, newest kept.
  * One ballot a term: a second one for the same term is a conflict, whoever proposes it.
  */
-import { encode as encodeCbor } from 'cborg';
+import { encode as encodeCbor } from '../wire/cbor.ts';
 import type { CommandResult, SimpleCommand } from '../wire/command.ts';
 import { type ApplyContext, conflict, done, refused } from './apply-context.ts';
 import type { BallotRow, TakeoverRow } from './schema.ts';

@@ -117,7 +117,7 @@ export interface Meta {
 function createMeta(db: DatabaseSync): Meta {
   const get = db.prepare('SELECT value FROM meta WHERE key = ?');
   const put = db.prepare(
-    `INSERT INTO meta (key, value) VALUES (?, ?)
+    `INSERT INTO meta (key, value) VALUES ('applied', ?), ('digest', ?)
      ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
   );
   const text = (key: string): string | null => (get.get(key)?.value as string | undefined) ?? null;
@@ -125,8 +125,7 @@ function createMeta(db: DatabaseSync): Meta {
     applied: () => Number(text('applied') ?? 0),
     digest: () => text('digest') ?? emptyDigest,
     set: (applied, digest) => {
-      put.run('applied', String(applied));
-      put.run('digest', digest);
+      put.run(String(applied), digest);
     },
   };
 }
@@ -171,7 +170,7 @@ function createApplyEntry(db: DatabaseSync, tables: Tables, limits: CatalogLimit
     if (turn.type === 'repeated') return turn.result;
     if (turn.type === 'expired') return refused(context, 'session-expired', turn.detail);
     const result = encodeResult(answerKeyed(context, envelope));
-    sessions.keep(session, seq, context.index, result);
+    sessions.keep({ session, seq, result }, turn.replaced, context.index);
     return result;
   };
 

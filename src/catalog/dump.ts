@@ -7,10 +7,10 @@
  */
 import { createHash } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import type { LogIndex } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
+import { decode as decodeCbor, encode as encodeCbor } from '../wire/cbor.ts';
 import type { Meta } from './catalog.ts';
 import type { SqlValue } from './digest.ts';
 import type { Row, Table } from './table.ts';

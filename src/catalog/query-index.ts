@@ -1,8 +1,8 @@
 /** Queries about the shared index and its full text. */
-import { decode as decodeCbor } from 'cborg';
 import { z } from 'zod';
 import type { LogIndex, Ms } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
+import { decode as decodeCbor } from '../wire/cbor.ts';
 import { indexTypes } from '../wire/command.ts';
 import { defineQuery, pageArgs, pageOf, statement } from './query.ts';
 

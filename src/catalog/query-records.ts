@@ -1,7 +1,7 @@
 /** Queries about members, elections and totals. */
-import { decode as decodeCbor } from 'cborg';
 import { z } from 'zod';
 import type { LogIndex } from '../base/brand.ts';
+import { decode as decodeCbor } from '../wire/cbor.ts';
 import type { Certificate } from '../wire/member.ts';
 import { defineQuery, pageArgs, statement } from './query.ts';
 

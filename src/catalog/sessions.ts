@@ -14,15 +14,20 @@ import type { SessionResultRow, SessionRow } from './schema.ts';
 import type { Tables } from './tables.ts';
 
 export type Turn =
-  | { readonly type: 'run' }
+  /** `replaced`: what its result will take the place of. */
+  | { readonly type: 'run'; readonly replaced: SessionResultRow | null }
   | { readonly type: 'repeated'; readonly result: Uint8Array }
   | { readonly type: 'expired'; readonly detail: string };
 
 export interface Sessions {
   open(id: SessionId, node: string, index: LogIndex): { ok: true } | { ok: false; detail: string };
   turn(id: SessionId, seq: number, index: LogIndex): Turn;
-  /** Keeps the result of a sequence whose turn was `run`. */
-  keep(id: SessionId, seq: number, index: LogIndex, result: Uint8Array): void;
+  /** Keeps the result of a sequence whose turn was `run`, in place of `replaced`. */
+  keep(
+    kept: Omit<SessionResultRow, 'slot'>,
+    replaced: SessionResultRow | null,
+    index: LogIndex,
+  ): void;
   sweep(index: LogIndex): void;
   /** Writes what is only in memory; called before every commit. */
   flush(): void;
@@ -106,17 +111,17 @@ export function createSessions(tables: Tables, limits: CatalogLimits): Sessions 
       const session = find(id, index);
       if (session === null) return { type: 'expired', detail: 'the session is not known' };
       const highest = session.row.seq_max;
-      if (seq > highest) return { type: 'run' };
       if (seq <= highest - window)
         return { type: 'expired', detail: `sequence ${seq} is out of the session's window` };
       const kept = results.get(id, seq % window);
-      return kept?.seq === seq ? { type: 'repeated', result: kept.result } : { type: 'run' };
+      if (kept?.seq === seq) return { type: 'repeated', result: kept.result };
+      return { type: 'run', replaced: kept };
     },
-    keep: (id, seq, index, result) => {
+    keep: (kept, replaced, index) => {
+      const { session: id, seq } = kept;
       const session = find(id, index);
       if (session === null) return;
-      const slot = seq % window;
-      results.put({ session: id, slot, seq, result }, results.get(id, slot));
+      results.put({ ...kept, slot: seq % window }, replaced);
       session.row.seq_max = Math.max(session.row.seq_max, seq);
       session.row.last_index = index;
     },

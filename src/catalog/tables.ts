@@ -3,7 +3,7 @@
  * every state table; the order of `state` is the order of dumps.
  */
 import type { DatabaseSync } from 'node:sqlite';
-import { decode as decodeCbor } from 'cborg';
+import { decode as decodeCbor } from '../wire/cbor.ts';
 import { type Counters, createCounters } from './counters.ts';
 import { createSetDigest, emptyDigest, type SetDigest } from './digest.ts';
 import type {

@@ -3,8 +3,8 @@
  * leader counts replicas only for entries of its own term, counts itself only for what is durable
  * here, and steps down when no majority answers for an election timeout.
  */
-import { encode as encodeCbor } from 'cborg';
 import type { LogIndex, Ms, PeerId } from '../base/brand.ts';
+import { encode as encodeCbor } from '../wire/cbor.ts';
 import type { AppendReply, HeartbeatReply } from '../wire/consensus-message.ts';
 import { type Core, cannotLead, header, rankOfPeer, send, stalledMs } from './core.ts';
 import { driveDuty } from './duty.ts';

@@ -5,8 +5,8 @@
  * the cool-down; a leader that lasted ten holds resets it. The cool-down travels in the opening
  * entry of every term, so that each node knows it.
  */
-import { decode as decodeCbor } from 'cborg';
 import type { Ms, PeerId } from '../base/brand.ts';
+import { decode as decodeCbor } from '../wire/cbor.ts';
 import type { Release, Takeover, TakeoverReply } from '../wire/consensus-message.ts';
 import type { Entry } from '../wire/entry.ts';
 import type { ConsensusOptions } from './api.ts';

@@ -5,10 +5,10 @@
  * than the last one of that speaker.
  */
 import { type Message, TopicValidatorResult } from '@libp2p/gossipsub';
-import { encode as encodeCbor } from 'cborg';
 import type { Ms, PeerId } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
 import type { Prng } from '../base/prng.ts';
+import { encode as encodeCbor } from '../wire/cbor.ts';
 import {
   decodeDigest,
   decodeExchange,

@@ -13,7 +13,8 @@ import type { SimNode } from './sim-node.ts';
 
 export interface LeadershipChecks {
   onSend(node: SimNode, to: PeerId, message: Message): void;
-  /** After every step, and in between while two nodes believe that they lead. */
+  /** After every step of a node, and in between while two believe that they lead. */
+  afterStep(node: SimNode): void;
   checkActing(): void;
   onLeader(node: SimNode, term: Term): void;
   /** Somebody asked for a hand-over, or the leader has a reason of its own to leave. */
@@ -57,6 +58,19 @@ export function createLeadershipChecks(deps: LeadershipDeps): LeadershipChecks {
       fail('no-right-to-lead', `${node.id} (${node.certificate.role}) leads term ${term}`);
   }
 
+  /** With fewer than two that believe to lead, nobody but them may act, nobody collides. */
+  function afterStep(node: SimNode): void {
+    if (!node.leads() && node.core()?.mayAct(node.now()) != null)
+      fail('acts-without-lead', `${node.id} may act and does not say that it leads`);
+    if (believers() >= 2) checkActing();
+  }
+
+  function believers(): number {
+    let count = 0;
+    for (const node of nodes()) if (node.leads()) count += 1;
+    return count;
+  }
+
   function checkActing(): void {
     let holder: SimNode | null = null;
     let claims = 0;
@@ -75,9 +89,7 @@ export function createLeadershipChecks(deps: LeadershipDeps): LeadershipChecks {
 
   /** The right to act begins and ends with time alone, so somebody must look between events. */
   function probeLater(): void {
-    let believers = 0;
-    for (const node of nodes()) if (node.leads()) believers += 1;
-    if (believers < 2) return;
+    if (believers() < 2) return;
     probing = true;
     queue.in(probeMs, () => {
       probing = false;
@@ -116,6 +128,7 @@ export function createLeadershipChecks(deps: LeadershipDeps): LeadershipChecks {
         fail('no-right-to-vote', `${node.id} (${node.certificate.role}) grants ${message.type}`);
       if (message.type === 'timeout-now') checkHandOver(node, to);
     },
+    afterStep,
     checkActing,
     onLeader: (node, term) => {
       claim(node, term);

@@ -4,10 +4,11 @@
  * checkpoint, and the log must still hold what came after. A snapshot replaces everything at once.
  */
 import { DatabaseSync } from 'node:sqlite';
-import { present } from '../base/assert.ts';
+import { assert, present } from '../base/assert.ts';
 import type { LogIndex } from '../base/brand.ts';
 import type { AppliedResult, Catalog } from '../catalog/api.ts';
 import { openCatalog } from '../catalog/catalog.ts';
+import { emptyDigest } from '../catalog/digest.ts';
 import type { Entry } from '../wire/entry.ts';
 
 export interface Dump {
@@ -40,25 +41,65 @@ function openMemory(): DatabaseSync {
   return db;
 }
 
+interface Opened {
+  readonly db: DatabaseSync;
+  readonly catalog: Catalog;
+}
+
+/** Making the tables costs more than emptying them: what one seed leaves, another one takes. */
+const idle: Opened[] = [];
+const idleMax = 16;
+
+function openNew(): Opened {
+  const db = openMemory();
+  return { db, catalog: openCatalog(db) };
+}
+
+function openEmpty(): Opened {
+  const opened = idle.pop();
+  if (opened === undefined) return openNew();
+  opened.catalog.restore(blank());
+  assert(opened.catalog.digest() === emptyDigest, 'a catalog that is used again is empty');
+  return opened;
+}
+
+function giveBack(opened: Opened): void {
+  if (idle.length < idleMax) idle.push(opened);
+  else opened.db.close();
+}
+
+let blankChunks: readonly Uint8Array[] | null = null;
+
+/** The dump of a catalog that nothing was applied to. */
+function blank(): readonly Uint8Array[] {
+  if (blankChunks === null) {
+    const { db, catalog } = openNew();
+    blankChunks = [...catalog.dump()];
+    db.close();
+  }
+  return blankChunks;
+}
+
 /**
  * `entryAt` is the history that all nodes share: a checkpoint remembers only how far it reaches,
  * and a loss of power builds that state again from the last installed snapshot.
  */
 export function createNodeCatalog(entryAt: (index: LogIndex) => Entry | null): NodeCatalog {
-  let db = openMemory();
-  let catalog: Catalog = openCatalog(db);
+  let opened = openEmpty();
+  let { catalog } = opened;
   let row = prepareRow();
   let installed: Dump = nothing;
   let saved: LogIndex = 0;
   let applied: LogIndex = 0;
 
   function prepareRow() {
-    return db.prepare('SELECT version FROM index_rows WHERE type = ? AND key = ?');
+    return opened.db.prepare('SELECT version FROM index_rows WHERE type = ? AND key = ?');
   }
   function rebuild(): void {
-    db.close();
-    db = openMemory();
-    catalog = openCatalog(db);
+    // A process that starts anew remembers nothing: this one is not used again.
+    opened.db.close();
+    opened = openNew();
+    catalog = opened.catalog;
     row = prepareRow();
     if (installed.index > 0) catalog.restore(installed.chunks);
     const entries: Entry[] = [];
@@ -98,7 +139,7 @@ export function createNodeCatalog(entryAt: (index: LogIndex) => Entry | null): N
       const found = row.get(type, key) as { version: number } | undefined;
       return found?.version ?? 0;
     },
-    close: () => db.close(),
+    close: () => giveBack(opened),
   };
 }
 

@@ -2,9 +2,9 @@
  * A world whose nodes begin with given logs and votes, as after a restart of all: the stage for
  * directed scenarios and for the tables of cut links.
  */
-import { encode as encodeCbor } from 'cborg';
 import type { Term } from '../base/brand.ts';
 import type { ConsensusOptions, HardState, Timing } from '../consensus/api.ts';
+import { encode as encodeCbor } from '../wire/cbor.ts';
 import { encodeConfiguration } from '../wire/configuration.ts';
 import { chainStart, type Entry, type EntryKind, makeEntry } from '../wire/entry.ts';
 import type { Certificate } from '../wire/member.ts';

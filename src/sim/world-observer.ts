@@ -86,7 +86,7 @@ export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
       trace.mix(queue.nowMs(), node.number, eventNumber(event.type));
       trace.line(queue.nowMs(), () => `${node.id} <- ${describeEvent(event)}`);
     },
-    afterStep: () => leadership.checkActing(),
+    afterStep: (node) => leadership.afterStep(node),
     onSend: (node, to, message, frame) => {
       trace.mixBytes(frame);
       trace.line(queue.nowMs(), () => `${node.id} -> ${to} ${describeMessage(message)}`);

@@ -3,15 +3,16 @@
  * are in the entry: applying reads no clock. Unknown fields are kept; an unknown command type is
  * refused before it enters the log.
  */
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import { AgentError, type ErrorCode } from '../base/error.ts';
+import { decode as decodeCbor, encode as encodeCbor } from './cbor.ts';
 import { nestingOf } from './cbor-nesting.ts';
 import { generationMax, statementCharactersMax } from './certificate.ts';
 import { firstIssues, fromCbor } from './checked.ts';
 import { entryBytesMax } from './entry.ts';
 import { federationCommands } from './federation-command.ts';
 import { operationCommands } from './operation-command.ts';
+import { fits } from './shape.ts';
 
 export const indexTypes = [
   'embeddings',
@@ -220,6 +221,7 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   if (nestingOf(bytes) > nestingMax)
     throw new AgentError('bad-request', `command is nested deeper than ${nestingMax} levels`);
   const value = fromCbor('command', bytes);
+  if (fits(envelopeSchema, value)) return value as Envelope;
   const parsed = envelopeSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const type = unknownType(value);

@@ -3,9 +3,9 @@
  * entry and part of every snapshot. While `outgoing` is set a joint change is under way and every
  * decision needs a majority of both halves.
  */
-import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import type { PeerId } from '../base/brand.ts';
+import { encode as encodeCbor } from './cbor.ts';
 import { checked, fromCbor } from './checked.ts';
 import { type Certificate, certificateSchema, roles } from './member.ts';
 

@@ -3,13 +3,14 @@
  * a term, so that nothing of another cluster or epoch is ever taken for ours. Decoding checks
  * shape and limits; a frame that fails is refused here and never reaches the step machine.
  */
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import type { ClusterId, EpochId, LogIndex, Ms, PeerId, Term } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
+import { decode as decodeCbor, encode as encodeCbor } from './cbor.ts';
 import { firstIssues } from './checked.ts';
 import { messageSchema } from './consensus-schema.ts';
 import type { Entry } from './entry.ts';
 import { packEntries, unpackEntries } from './entry-block.ts';
+import { fits } from './shape.ts';
 
 /** The version that this build speaks. */
 export const protocolVersion = 1;
@@ -260,7 +261,9 @@ export function decodeMessage(bytes: Uint8Array): Message {
   } catch (cause) {
     throw new AgentError('bad-request', 'message is not CBOR', { cause });
   }
-  const parsed = messageSchema.safeParse(withEntries(value));
+  const message = withEntries(value);
+  if (fits(messageSchema, message)) return message as Message;
+  const parsed = messageSchema.safeParse(message);
   if (!parsed.success) throw new AgentError('bad-request', `message: ${firstIssues(parsed.error)}`);
   return parsed.data;
 }

@@ -2,8 +2,8 @@
  * What a machine that wants in, or whose certificate runs out, says to a master, and the answers.
  * The bearer of a token may ask without a certificate; everybody else shows one.
  */
-import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
+import { encode as encodeCbor } from './cbor.ts';
 import { statementCharactersMax } from './certificate.ts';
 import { certificateSchema } from './member.ts';
 

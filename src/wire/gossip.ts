@@ -3,10 +3,10 @@
  * default. A record carries who said it, in which incarnation and with which sequence number, and
  * is signed by the speaker's key, so that it can be relayed by anybody and replayed by nobody.
  */
-import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import type { Ms, PeerId } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
+import { encode as encodeCbor } from './cbor.ts';
 import { statementCharactersMax } from './certificate.ts';
 import { checked, fromCbor } from './checked.ts';
 import { type HealthGossip, healthGossipSchema } from './health-record.ts';

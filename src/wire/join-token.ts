@@ -4,9 +4,9 @@
  * cut or mistyped is told as such and never half used.
  */
 import { crc32 } from 'node:zlib';
-import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import { AgentError } from '../base/error.ts';
+import { encode as encodeCbor } from './cbor.ts';
 import { checked, fromCbor } from './checked.ts';
 import { type Role, roles } from './member.ts';
 

@@ -3,8 +3,8 @@
  * let me in (`admit`), this is what I hold (`report`), and a leader's orders. Foreign bytes become
  * values here, with limits; an order carries (epoch, term) and is executed only past the fence.
  */
-import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
+import { encode as encodeCbor } from './cbor.ts';
 import { statementCharactersMax } from './certificate.ts';
 import { checked, fromCbor } from './checked.ts';
 import type {
