@@ -13,6 +13,8 @@ import {
   applyDrain,
   applyPause,
   applyResume,
+  applyStopRelease,
+  applyStopReserve,
   applyUndrain,
   whyPaused,
 } from './apply-operations.ts';
@@ -51,6 +53,10 @@ function applySimple(context: ApplyContext, command: SimpleCommand): CommandResu
       return applyPause(context, command);
     case 'pause.clear':
       return applyResume(context);
+    case 'stop.reserve':
+      return applyStopReserve(context, command);
+    case 'stop.release':
+      return applyStopRelease(context, command);
     case 'token.put':
       return applyTokenPut(context, command);
     case 'token.use':

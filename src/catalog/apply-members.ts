@@ -6,6 +6,7 @@
 import { decode as decodeCbor, encode as encodeCbor } from '../wire/cbor.ts';
 import type { Configuration } from '../wire/configuration.ts';
 import type { Certificate } from '../wire/member.ts';
+import { stopScope } from './apply-operations.ts';
 import type { MemberRow } from './schema.ts';
 import type { Tables } from './tables.ts';
 
@@ -30,6 +31,8 @@ export function applyConfiguration(tables: Tables, configuration: Configuration)
     tables.members.remove(row);
     const drain = tables.drains.get(row.peer);
     if (drain !== null) tables.drains.remove(drain);
+    const turn = tables.pauses.get(stopScope);
+    if (turn?.owner === row.peer) tables.pauses.remove(turn);
     const daemon = tables.federationPeers.get(row.peer);
     if (daemon !== null) tables.federationPeers.remove(daemon);
   }

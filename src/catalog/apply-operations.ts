@@ -1,5 +1,5 @@
 /**
- * Drains and pauses. The check that a pause stops automatic commands is made where they are
+ * Drains, pauses and the turn to stop. The check that a pause stops automatic commands is made where they are
  * applied, against the time that the entry carries: nothing that follows the pause in the log gets
  * past it, whatever its proposer believed.
  */
@@ -9,8 +9,10 @@ import type { PauseRow } from './schema.ts';
 
 type Of<T extends SimpleCommand['type']> = Extract<SimpleCommand, { type: T }>;
 
-/** The one scope that there is. */
+/** What is paused. */
 export const clusterScope = 'cluster';
+/** The turn to stop is a row of the same table: its owner is the member that has it. */
+export const stopScope = 'stop';
 
 export const isOver = (expiresAtMs: number | null, wallMs: number): boolean =>
   expiresAtMs !== null && wallMs >= expiresAtMs;
@@ -65,6 +67,33 @@ export function applyPause(context: ApplyContext, command: Of<'pause.set'>): Com
 export function applyResume(context: ApplyContext): CommandResult {
   const old = context.tables.pauses.get(clusterScope);
   if (old === null) return refused(context, 'not-found', 'nothing is paused');
+  context.tables.pauses.remove(old);
+  return done(context, null);
+}
+
+export function applyStopReserve(
+  context: ApplyContext,
+  command: Of<'stop.reserve'>,
+): CommandResult {
+  const { tables, index, atMs } = context;
+  const { peer, forMs, expectedVersion } = command;
+  if (tables.members.get(peer) === null)
+    return refused(context, 'not-found', `${peer} is not a member`);
+  const old = tables.pauses.get(stopScope);
+  if (old !== null && old.at_index !== expectedVersion)
+    return refused(context, 'conflict', `${old.owner} was given the turn to stop`);
+  const row = { scope: stopScope, at_index: index, at_ms: atMs, owner: peer, reason: '' };
+  tables.pauses.put({ ...row, expires_at_ms: atMs + forMs }, old);
+  return done(context, index);
+}
+
+export function applyStopRelease(
+  context: ApplyContext,
+  command: Of<'stop.release'>,
+): CommandResult {
+  const old = context.tables.pauses.get(stopScope);
+  if (old === null || old.owner !== command.peer)
+    return refused(context, 'not-found', `${command.peer} has no turn to stop`);
   context.tables.pauses.remove(old);
   return done(context, null);
 }

@@ -130,14 +130,43 @@ async function pause({ client, options, tell }: Context): Promise<void> {
   tell(state, () => `automatic actions are paused ${until}, by ${state.by}\n`);
 }
 
-async function safeToStop({ client, tell }: Context): Promise<void> {
-  const answer = await client.call<SafeToStop>('GET', '/safe-to-stop', { accept: [503] });
+const turnMsDefault = 60_000;
+const waitMsDefault = 600_000;
+
+interface StopOptions {
+  readonly reserve?: true | string;
+  readonly wait?: true | string;
+  readonly release?: true;
+}
+
+const durationOf = (given: true | string | undefined, otherwiseMs: number): number =>
+  typeof given === 'string' ? durationMs(given) : otherwiseMs;
+
+async function safeToStop({ client, options, tell }: Context): Promise<void> {
+  const { reserve, wait: waits, release } = options as StopOptions;
+  if (release) {
+    const done = await client.call('DELETE', '/v1/safe-to-stop');
+    tell(done, () => 'the turn is given back: this node stays\n');
+    return;
+  }
+  const json = { forMs: durationOf(reserve, turnMsDefault) };
+  const ask = (): Promise<SafeToStop> =>
+    reserve === undefined
+      ? client.call('GET', '/safe-to-stop', { accept: [503] })
+      : client.call('POST', '/v1/safe-to-stop', { json, accept: [503] });
+  const endMs = performance.now() + (waits === undefined ? 0 : durationOf(waits, waitMsDefault));
+  let answer = await ask();
+  while (!answer.safe && performance.now() < endMs) {
+    await wait(pollMs);
+    answer = await ask();
+  }
   if (!answer.safe)
     throw new ExitError(
       'not now',
       answer.reasons.map(({ code, detail }) => `${code}: ${detail}`).join('\n'),
     );
-  tell(answer, () => 'this node may stop\n');
+  const turn = `, and nobody else for ${json.forMs / 1000} s or until it is back`;
+  tell(answer, () => `this node may stop${reserve === undefined ? '' : turn}\n`);
 }
 
 function addMemberCommands(program: Command, act: Act): void {
@@ -206,5 +235,8 @@ export function addOperationCommands(program: Command, act: Act): void {
   program
     .command('safe-to-stop')
     .description('whether this node may stop now; ends with 9 and the reasons if not')
+    .option('--reserve [duration]', 'and nobody else until this node is back (default: 1m)')
+    .option('--wait [duration]', 'asks again until it may (default: at most 10m)')
+    .option('--release', 'gives the turn back')
     .action(act(safeToStop));
 }

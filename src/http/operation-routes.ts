@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { Agent } from '../agent/api.ts';
+import { stopTurnMsMax } from '../wire/operation-command.ts';
 import { leaderAnswer } from './probe-routes.ts';
 import { ProblemError } from './problem.ts';
 import { type Route, route } from './route.ts';
@@ -13,6 +14,7 @@ const owner = z.string().min(1).max(128).default('unknown');
 const why = z.string().max(500).default('');
 const by = z.strictObject({ owner, reason: why }).nullish();
 const someone = { owner: 'unknown', reason: '' };
+const turnMsDefault = 60_000;
 const forMsMax = 30 * 86_400_000;
 
 const candidate = z.object({
@@ -226,9 +228,41 @@ function clusterRoutes(agent: Agent): Route[] {
         503: { description: 'It should not: the reasons', schema: safety },
       },
       handle: async (_, { reply }) => {
-        const answer = await agent.operations.safeToStop();
+        const answer = await agent.operations.safeToStop(null);
         if (!answer.safe) reply.code(503);
         return answer;
+      },
+    }),
+    route({
+      method: 'POST',
+      url: '/v1/safe-to-stop',
+      summary: 'The same, and nobody else is told that it may stop until this node is back',
+      access: 'write',
+      body: z
+        .strictObject({ forMs: z.int().min(1000).max(stopTurnMsMax).default(turnMsDefault) })
+        .nullish(),
+      answers: {
+        200: { description: 'It may stop now, and has the turn for that time', schema: safety },
+        503: { description: 'It should not: the reasons', schema: safety },
+      },
+      handle: async ({ body }, { reply }) => {
+        const answer = await agent.operations.safeToStop(body?.forMs ?? turnMsDefault);
+        if (!answer.safe) reply.code(503);
+        return answer;
+      },
+    }),
+    route({
+      method: 'DELETE',
+      url: '/v1/safe-to-stop',
+      summary: 'Gives the turn back: this node stays',
+      access: 'write',
+      answers: {
+        200: { description: 'Another one may have the turn', schema: done },
+        404: { description: 'It had none' },
+      },
+      handle: async () => {
+        await agent.operations.stay();
+        return { done: true };
       },
     }),
   ];

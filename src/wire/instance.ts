@@ -4,9 +4,9 @@
  * signed after that id was drawn, so two words of one key that name each other prove that two runs
  * overlapped: two machines with one key. No clock takes part, and a restart can't look like it.
  */
-import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
 import type { PeerId } from '../base/brand.ts';
+import { encode as encodeCbor } from './cbor.ts';
 import { checked, fromCbor } from './checked.ts';
 
 /** Ask the run at the other end of this connection who it is. */

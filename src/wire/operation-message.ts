@@ -4,6 +4,7 @@
  * leader, which hears everybody).
  */
 import { z } from 'zod';
+import { stopTurnMsMax } from './operation-command.ts';
 
 const text = z.string().max(512);
 const peerId = z.string().min(1).max(128);
@@ -19,7 +20,11 @@ export const electableSchema = z.looseObject({
 });
 export type Electable = z.infer<typeof electableSchema>;
 
-export const safetySchema = z.looseObject({ peer: peerId });
+export const safetySchema = z.looseObject({
+  peer: peerId,
+  /** Gives the member the turn to stop for so long, if it may; left out: only asks. */
+  reserveMs: z.number().min(1).max(stopTurnMsMax).optional(),
+});
 export type SafetyQuestion = z.infer<typeof safetySchema>;
 
 export const reasonSchema = z.looseObject({ code: z.string().max(64), detail: text });
@@ -36,5 +41,7 @@ export const safetyAnswerSchema = z.looseObject({
   allocated: z.int().min(0),
   /** The member itself leads. */
   leads: z.boolean(),
+  /** It was given the turn that was asked for. */
+  reserved: z.boolean().optional(),
 });
 export type SafetyAnswer = z.infer<typeof safetyAnswerSchema>;

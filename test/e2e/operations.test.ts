@@ -63,6 +63,43 @@ async function addFile(of: Flock, name: string, min: number, max: number): Promi
 const copiesOn = (pin: Pin | null): string[] =>
   (pin?.copies ?? []).flatMap(({ node, verified }) => (verified ? [node] : [])).sort();
 
+test('of two nodes that ask at once for the turn to stop, one gets it; it is back when it is back', async () => {
+  const names = ['master-1', 'worker-1', 'worker-2'];
+  const it = await startFlock(names, 3);
+  for (const name of names)
+    await until(
+      `${name} may stop`,
+      () => getJson<{ safe: boolean }>(`${it.node(name).url}/safe-to-stop`),
+      { deadlineMs: 60_000 },
+    );
+  const ask = (name: string) => command(it, name, 'safe-to-stop', '--reserve', '5m');
+  const asked = await Promise.all(names.map(ask));
+  const [winner = ''] = names.filter((_, i) => asked[i]?.exit === 0);
+  expect(asked.map(({ exit }) => exit).sort(), asked.map(({ err }) => err).join()).toEqual([
+    0, 9, 9,
+  ]);
+  const [other = ''] = names.filter((name) => name !== winner);
+  const refused = await command(it, other, 'safe-to-stop');
+  expect(refused.err).toContain(`reserved: ${winner} was told that it may stop`);
+  expect((await ask(winner)).exit, 'asking again keeps the turn').toBe(0);
+
+  // Whoever leads by then knows it, too.
+  await it.signal(winner, 'SIGTERM');
+  const left = names.filter((name) => name !== winner);
+  await it.leader();
+  for (const name of left) expect((await ask(name)).exit).toBe(9);
+  const waiting = command(it, other, 'safe-to-stop', '--reserve', '--wait', '2m');
+  it.start(winner);
+  expect((await waiting).exit).toBe(0);
+  expect((await command(it, winner, 'safe-to-stop')).exit).toBe(9);
+  expect((await command(it, other, 'safe-to-stop', '--release')).exit).toBe(0);
+  await until(
+    `${winner} may stop again`,
+    () => getJson<{ safe: boolean }>(`${it.node(winner).url}/safe-to-stop`),
+    { deadlineMs: 60_000 },
+  );
+});
+
 test('a rolling restart gated on safe-to-stop loses no write and stays above the quorum', async () => {
   const names = ['master-1', 'worker-1', 'worker-2'];
   const it = await startFlock(names, 3);

@@ -76,7 +76,10 @@ export interface Operations {
   pause(by: By, forMs: Ms | null): Promise<PauseState>;
   resume(): Promise<void>;
   paused(): Promise<PauseState | null>;
-  safeToStop(): Promise<SafeToStop>;
+  /** With `reserveMs` also takes the turn to stop for so long, if it may. */
+  safeToStop(reserveMs: Ms | null): Promise<SafeToStop>;
+  /** Gives the turn to stop back. */
+  stay(): Promise<void>;
   whyLeader(): Promise<LeaderAccount>;
   whyNot(name: string): Promise<WhyNot>;
   whyElection(term: number): Promise<ElectionAccount>;

@@ -53,6 +53,7 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
       node.runtime.setStanding(next);
       deps.suspend(next.paused ? 'paused' : next.draining ? 'draining' : null);
     },
+    onOwnTurn: () => operations.handBack(),
     onFailure: (error) => deps.onFailure('drains and pause were not read', error),
   });
 
@@ -67,7 +68,7 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
       ({ kind, state }) => kind === 'add' && state === 'running',
     ).length;
   const operations = createOperations({
-    ...{ node, config, clock, standing, event, onLeft, adding },
+    ...{ node, config, clock, standing, event, onLeft, adding, onFailure: deps.onFailure },
     replication: deps.need,
     isAlive: (peer) => ['alive', 'suspect'].includes(deps.health.of(peer).state),
     leader: deps.leader,

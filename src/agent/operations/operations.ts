@@ -5,7 +5,7 @@
  */
 import type { Ms, PeerId } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
-import { AgentError } from '../../base/error.ts';
+import { AgentError, asAgentError } from '../../base/error.ts';
 import type { Pause } from '../../catalog/query-operations.ts';
 import type { Command } from '../../wire/command.ts';
 import type { LeaderAnswer } from '../api.ts';
@@ -35,6 +35,7 @@ export interface OperationsDeps {
   readonly adding: () => number;
   /** This node is no member any more: note it in the folder and end the process. */
   readonly onLeft: () => Promise<void>;
+  readonly onFailure: (text: string, error: unknown) => void;
 }
 
 const iso = (ms: Ms): string => new Date(ms).toISOString();
@@ -46,13 +47,18 @@ const pauseState = ({ owner, reason, sinceMs, expiresAtMs }: Pause): PauseState 
   until: expiresAtMs === null ? null : iso(expiresAtMs),
 });
 
-export function createOperations(deps: OperationsDeps): Operations {
+export function createOperations(deps: OperationsDeps): Operations & { handBack(): void } {
   const { node, clock, standing } = deps;
   const { directory, leadership, runtime, self } = node;
   const switchover = createSwitchover(node);
   const accounts = createElectionAccounts(node);
+  let keepsTurn = false;
+  let handingBack = false;
   const safety = createSafety({
     node,
+    turn: async () => (await standing.read()).stopping,
+    propose: (command, timeoutMs) =>
+      runtime.proposer.propose(command, { idempotency: null, timeoutMs }),
     leaseMs: deps.config.timing.leaseMs,
     nowMs: () => clock.now().monoMs,
     holding: (peer) => deps.replication().holding(peer),
@@ -113,15 +119,40 @@ export function createOperations(deps: OperationsDeps): Operations {
     return pause === null ? null : pauseState(pause);
   }
 
-  async function safeToStop() {
+  async function safeToStop(reserveMs: Ms | null) {
     const adding = deps.adding();
     const own = adding > 0 ? [{ code: 'adding', detail: `${adding} adds are under way here` }] : [];
-    const reasons = [...own, ...(await reasonsAgainst(safety, self))];
+    const takes = reserveMs !== null && own.length === 0;
+    // Before it is asked for: the turn may be in the catalog before the answer is here.
+    if (takes) keepsTurn = true;
+    const found = await reasonsAgainst(safety, self, takes ? reserveMs : undefined);
+    const reasons = [...own, ...found];
+    if (reasons.length > 0) keepsTurn = false;
     return { safe: reasons.length === 0, reasons };
+  }
+
+  async function stay(): Promise<void> {
+    keepsTurn = false;
+    await commit({ type: 'stop.release', peer: self });
+  }
+
+  /** A turn that an earlier run took is over: this node is back. */
+  function handBack(): void {
+    if (keepsTurn || handingBack) return;
+    handingBack = true;
+    stay()
+      .catch((error: unknown) => {
+        if (asAgentError(error).code !== 'not-found') deps.onFailure('the turn to stop', error);
+      })
+      .finally(() => {
+        handingBack = false;
+      });
   }
 
   return {
     ...accounts,
+    stay,
+    handBack,
     safeToStop,
     drainState,
     paused: pausedNow,
@@ -147,7 +178,7 @@ export function createOperations(deps: OperationsDeps): Operations {
       await remove(peer, 'forgotten', owner);
     },
     leave: async ({ owner, force }) => {
-      const blocking = (await safeToStop()).reasons.filter(({ code }) => code !== 'quorum');
+      const blocking = (await safeToStop(null)).reasons.filter(({ code }) => code !== 'quorum');
       if (!force && blocking.length > 0)
         throw new AgentError(
           'conflict',

@@ -16,6 +16,8 @@ export interface StandingDeps {
   /** Why this node can't do a leader's duty now, or null. */
   readonly trouble: () => Promise<string | null>;
   readonly tell: (standing: Standing) => void;
+  /** This node has the turn to stop, and runs. */
+  readonly onOwnTurn: () => void;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -34,7 +36,7 @@ export interface StandingView {
 const periodMs: Ms = 1000;
 
 export function createStanding(deps: StandingDeps): StandingView {
-  let records: OperationRecords = { drains: [], pause: null };
+  let records: OperationRecords = { drains: [], pause: null, stopping: null };
   let told = '';
 
   const isDraining = (peer: PeerId): boolean => records.drains.some((one) => one.peer === peer);
@@ -51,6 +53,7 @@ export function createStanding(deps: StandingDeps): StandingView {
   async function round(): Promise<Ms> {
     const begunMs = performance.now();
     await read();
+    if (records.stopping?.peer === deps.self) deps.onOwnTurn();
     const trouble = await deps.trouble();
     const standing = { draining: isDraining(deps.self), paused: pause() !== null, trouble };
     const text = JSON.stringify(standing);

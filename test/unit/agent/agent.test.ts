@@ -107,7 +107,7 @@ test('writes, reads, status and events of one node; all of it survives a restart
   expect(await first.member('nobody')).toBeNull();
   const nobody = first.operations.switchover({ to: 'nobody', dryRun: false });
   await expect(nobody).rejects.toMatchObject({ code: 'not-found' });
-  const { safe, reasons } = await first.operations.safeToStop();
+  const { safe, reasons } = await first.operations.safeToStop(null);
   expect([safe, reasons.map(({ code }) => code)]).toEqual([
     false,
     expect.arrayContaining(['quorum', 'no-heir']),

@@ -102,6 +102,31 @@ test('a catalog of the first schema gets the tables that it lacks', () => {
     'DROP TABLE drains; DROP TABLE pauses; DROP TABLE tokens; DROP TABLE revocations; DROP TABLE federation; DROP TABLE federation_peers; PRAGMA user_version = 1',
   );
   openCatalog(db);
-  expect(operations(db)).toEqual({ drains: [], pause: null });
+  expect(operations(db)).toEqual({ drains: [], pause: null, stopping: null });
   expect(db.prepare('PRAGMA user_version').get()).toEqual({ user_version: schemaVersion });
+});
+
+test('one member at a time has the turn to stop: the next names the turn that it replaces', () => {
+  const { run, db, configure } = withMembers('p1', 'p2', 'p3');
+  const reserve = (peer: string, expectedVersion: number): Command => ({
+    ...{ type: 'stop.reserve', peer, forMs: 1000, expectedVersion },
+  });
+  expect(operations(db).stopping).toBeNull();
+  const first = run(reserve('p1', 0));
+  expect(first).toMatchObject({ ok: true });
+  const version = first.ok ? (first.version ?? 0) : 0;
+  expect(operations(db).stopping).toEqual({ peer: 'p1', version, forMs: 1000 });
+  // However late: whether its time is over is for the leader to say.
+  expect(run(reserve('p2', 0), { atMs: 1e15 })).toMatchObject({ ok: false, code: 'conflict' });
+  expect(run({ type: 'stop.release', peer: 'p2' })).toMatchObject({ code: 'not-found' });
+  expect(run(reserve('p2', version)).ok).toBe(true);
+  expect(run(reserve('p3', version))).toMatchObject({ ok: false, code: 'conflict' });
+  expect(operations(db)).toMatchObject({ pause: null, stopping: { peer: 'p2' } });
+  expect(run(pause()).ok).toBe(true);
+  expect(run({ type: 'stop.release', peer: 'p2' }).ok).toBe(true);
+  expect(operations(db)).toMatchObject({ pause: { owner: 'ann' }, stopping: null });
+  expect(run(reserve('p3', 0)).ok).toBe(true);
+  expect(run(reserve('stranger', 0))).toMatchObject({ ok: false, code: 'not-found' });
+  configure('p1', 'p2');
+  expect(operations(db).stopping).toBeNull();
 });

@@ -77,7 +77,13 @@ export function createFakeOperations(leader: () => LeaderAnswer): FakeOperations
       pause = null;
     },
     paused: async () => pause,
-    safeToStop: async () => fake.safety,
+    safeToStop: async (reserveMs) => {
+      if (reserveMs !== null) asked.push({ reserveMs });
+      return fake.safety;
+    },
+    stay: async () => {
+      asked.push({ stay: true });
+    },
     whyLeader: async () => ({ leader: 'peer-1', term: 3, election: null }),
     whyNot: async () => ({ peer: 'peer-2', term: 3, winner: 'peer-1', code: 'rank' }),
     whyElection: async (term) => {

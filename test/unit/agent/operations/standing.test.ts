@@ -8,7 +8,8 @@ const by = { owner: 'ann', reason: '', sinceMs: 0 };
 
 function bench() {
   const told: Standing[] = [];
-  const state = { records: { drains: [], pause: null } as OperationRecords, wallMs: 1000 };
+  const none: OperationRecords = { drains: [], pause: null, stopping: null };
+  const state = { records: none, wallMs: 1000, ownTurns: 0 };
   const waiting: (() => void)[] = [];
   const standing = createStanding({
     self: 'me',
@@ -18,6 +19,9 @@ function bench() {
     tell: (next) => {
       told.push(next);
       for (const resolve of waiting.splice(0)) resolve();
+    },
+    onOwnTurn: () => {
+      state.ownTurns += 1;
     },
     onFailure: (error) => {
       throw error;
@@ -34,7 +38,8 @@ test('what changes is told once', async () => {
   await first;
   expect(told).toEqual([{ draining: false, paused: false, trouble: null }]);
   const second = next();
-  state.records = { drains: [{ peer: 'me', ...by }], pause: { ...by, expiresAtMs: 5000 } };
+  const pause = { ...by, expiresAtMs: 5000 };
+  state.records = { drains: [{ peer: 'me', ...by }], pause, stopping: null };
   standing.poke();
   await second;
   expect(told.at(-1)).toEqual({ draining: true, paused: true, trouble: null });
@@ -45,10 +50,26 @@ test('what changes is told once', async () => {
 
 test('an expired pause is none', async () => {
   const { state, standing } = bench();
-  state.records = { drains: [], pause: { ...by, expiresAtMs: 5000 } };
+  state.records = { drains: [], pause: { ...by, expiresAtMs: 5000 }, stopping: null };
   await standing.read();
   state.wallMs = 4999;
   expect(standing.pause()).toMatchObject({ owner: 'ann' });
   state.wallMs = 5000;
   expect(standing.pause()).toBeNull();
+});
+
+test('a turn to stop that this node has is told at every look, another one never', async () => {
+  const { state, standing, next } = bench();
+  state.records = { ...state.records, stopping: { peer: 'you', version: 7, forMs: 1000 } };
+  const first = next();
+  standing.start();
+  await first;
+  expect(state.ownTurns).toBe(0);
+  const second = next();
+  const pause = { ...by, expiresAtMs: null };
+  state.records = { drains: [], pause, stopping: { peer: 'me', version: 8, forMs: 1000 } };
+  standing.poke();
+  await second;
+  await standing.stop();
+  expect(state.ownTurns).toBeGreaterThan(0);
 });
