@@ -218,6 +218,11 @@ function clusterRoutes(agent: Agent): Route[] {
         return { done: true };
       },
     }),
+  ];
+}
+
+function stopRoutes(agent: Agent): Route[] {
+  return [
     route({
       method: 'GET',
       url: '/safe-to-stop',
@@ -272,4 +277,5 @@ export const createOperationRoutes = (agent: Agent): Route[] => [
   ...leadRoutes(agent),
   ...memberRoutes(agent),
   ...clusterRoutes(agent),
+  ...stopRoutes(agent),
 ];
