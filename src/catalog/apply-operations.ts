@@ -1,7 +1,7 @@
 /**
- * Drains, pauses and the turn to stop. The check that a pause stops automatic commands is made where
- * they are applied, against the time that the entry carries: nothing that follows the pause in the
- * log gets past it, whatever its proposer believed.
+ * Drains, pauses and the turn to stop. The check that a pause stops automatic commands is made
+ * where they are applied, against the time that the entry carries: nothing that follows the pause
+ * in the log gets past it, whatever its proposer believed.
  */
 import type { CommandResult, SimpleCommand } from '../wire/command.ts';
 import { type ApplyContext, done, refused } from './apply-context.ts';
