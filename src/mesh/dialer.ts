@@ -50,7 +50,7 @@ export async function dialAddress(host: Host, address: string, timeoutMs: Ms): P
     // Another key is refused by the other side. A handshake that ran out of time was not refused
     // but slow, as on a machine that starts ten agents.
     const refused = !patience.aborted && !(cause instanceof Error && isTimeout(cause));
-    if (refused && (await knock(target, Math.min(timeoutMs, 1000))) === 'taken')
+    if (refused && (await knock(target, Math.min(timeoutMs, 1000), 'data')) === 'taken')
       throw new AgentError(
         'network-key-mismatch',
         `${address} answers but refuses the handshake: is its network key the same?`,
@@ -76,12 +76,20 @@ export async function allRefuse(addresses: readonly string[], timeoutMs: Ms): Pr
       return [];
     }
   });
-  const answers = await Promise.all(targets.map((target) => knock(target, timeoutMs)));
+  const answers = await Promise.all(targets.map((target) => knock(target, timeoutMs, 'connect')));
   return answers.length > 0 && answers.every((answer) => answer === 'refused');
 }
 
-/** What a TCP connection to `target` comes to; closed at once. */
-function knock(target: Multiaddr, timeoutMs: Ms): Promise<'taken' | 'refused' | 'silent'> {
+/**
+ * What a TCP connection to `target` comes to; closed at once. Taken is one that says `sign`: both
+ * sides of a private network begin by sending a nonce, while a port forwarder before an agent that
+ * is not up yet takes the connection and says nothing.
+ */
+function knock(
+  target: Multiaddr,
+  timeoutMs: Ms,
+  sign: 'connect' | 'data',
+): Promise<'taken' | 'refused' | 'silent'> {
   const parts = target.getComponents();
   const host = parts.find((part) => /^(ip4|ip6|dns|dns4|dns6)$/.test(part.name))?.value;
   const port = Number(parts.find((part) => part.name === 'tcp')?.value);
@@ -92,8 +100,9 @@ function knock(target: Multiaddr, timeoutMs: Ms): Promise<'taken' | 'refused' | 
       socket.destroy();
       resolve(answer);
     };
-    socket.once('connect', () => done('taken'));
+    socket.once(sign, () => done('taken'));
     socket.once('timeout', () => done('silent'));
+    socket.once('close', () => done('silent'));
     socket.once('error', (error: NodeJS.ErrnoException) =>
       done(error.code === 'ECONNREFUSED' ? 'refused' : 'silent'),
     );

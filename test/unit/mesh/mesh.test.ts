@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AgentError } from '../../../src/base/error.ts';
 import { decodeGossip, encodeGossip } from '../../../src/wire/gossip.ts';
@@ -84,6 +86,16 @@ describe('requests', () => {
     expect(text(echo)).toBe('hi');
     const back = await b.mesh.request(a.mesh.peerId, 'hello', bytes('ho'), { timeoutMs: 1000 });
     expect(text(back)).toBe('ho');
+  });
+
+  test('a forwarder that takes connections for nobody is no other network', async () => {
+    const a = await flock.node();
+    const forwarder = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+    await once(forwarder, 'listening');
+    const { port } = forwarder.address() as { port: number };
+    const dialled = a.mesh.dial(`/ip4/127.0.0.1/tcp/${port}`, { timeoutMs: 2000 });
+    await expect(dialled).rejects.toMatchObject({ code: 'unavailable' });
+    await once(forwarder.close(), 'close');
   });
 
   test('dialling says whether nobody is there, or another network, or oneself', async () => {
