@@ -13,6 +13,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { foundFlock } from '../../src/agent/trust/founding.ts';
 import { type Role, roles } from '../../src/wire/member.ts';
 import { nodeBinary, programIn } from './program.ts';
+import { onSmallDisk, pathInside } from './small-disk.ts';
 
 export interface Page {
   readonly node: { name: string; role: string; peerId: string; cannotLeadReason: string | null };
@@ -20,6 +21,8 @@ export interface Page {
   readonly election: {
     state: string;
     acting: boolean;
+    /** Why it leads although it should not. */
+    degraded: string | null;
     term: number;
     leader: { name: string; peerId: string; role: string } | null;
     voters: { name: string; state: string }[];
@@ -38,6 +41,7 @@ export interface FlockNode {
   /** What it printed, all incarnations together. */
   readonly logFile: string;
   running(): boolean;
+  pid(): number | null;
 }
 
 export interface Flock {
@@ -68,6 +72,10 @@ export interface FlockOptions {
   /** Names whose folder the test makes itself; the others are certified beforehand. */
   readonly bare?: readonly string[];
   readonly daemons?: Readonly<Record<string, unknown>>;
+  /** Each node's folder is a memory disk of this size while it runs. Linux, root. */
+  readonly diskMegabytes?: number;
+  /** What the node binary is told besides the program. */
+  readonly nodeFlags?: readonly string[];
   /** What else stands in a node's configuration. */
   readonly configOf?: (name: string) => Readonly<Record<string, unknown>>;
 }
@@ -149,6 +157,7 @@ function makeNode(
     url: `http://127.0.0.1:${http}`,
     logFile: join(flock.dir, `${name}.log`),
     running: () => node.child !== null,
+    pid: () => node.child?.pid ?? null,
     child: null,
     args: [
       'agent',
@@ -204,9 +213,10 @@ export async function createFlock(options: FlockOptions): Promise<Flock> {
   function start(name: string): void {
     const node = find(name);
     if (node.child !== null) throw new Error(`${name} runs already`);
-    const child = spawn(nodeBinary(), [program, ...node.args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const plain = [nodeBinary(), ...(options.nodeFlags ?? []), program, ...node.args];
+    const { diskMegabytes: size } = options;
+    const [file = '', ...args] = size === undefined ? plain : onSmallDisk(node.data, size, plain);
+    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const log = createWriteStream(node.logFile, { flags: 'a' });
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
@@ -220,9 +230,10 @@ export async function createFlock(options: FlockOptions): Promise<Flock> {
   async function signal(name: string, which: NodeJS.Signals): Promise<void> {
     const { child } = find(name);
     if (child === null) throw new Error(`${name} does not run`);
-    const gone = once(child, 'exit');
+    const ends = which === 'SIGKILL' || which === 'SIGTERM';
+    const gone = ends ? once(child, 'exit') : null;
     child.kill(which);
-    if (which === 'SIGKILL' || which === 'SIGTERM') await gone;
+    await gone;
   }
 
   const status = (name: string): Promise<Page | null> => getJson<Page>(`${find(name).url}/status`);
@@ -260,7 +271,12 @@ export async function createFlock(options: FlockOptions): Promise<Flock> {
             })),
           ),
       }),
-    token: (name) => readFileSync(join(find(name).data, 'http.token'), 'utf8').trim(),
+    token: (name) => {
+      const { data, child } = find(name);
+      const mounted = options.diskMegabytes !== undefined && child?.pid !== undefined;
+      const folder = mounted ? pathInside(child.pid, data) : data;
+      return readFileSync(join(folder, 'http.token'), 'utf8').trim();
+    },
     stop: async () => {
       await Promise.all(
         processes.map(async ({ child }) => {
