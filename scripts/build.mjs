@@ -1,9 +1,12 @@
 // Bundles the agent: one file for the program and one for each worker thread, so that a start reads
-// a handful of files and not thousands.
+// a handful of files and not thousands. `--outdir DIR` puts it elsewhere than into dist/; `--bug JSON`
+// plants a bug ({name, edits: [{file, find, replace}]}), and then it must go elsewhere.
 import { chmodSync, existsSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
+import { planting } from './planting.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 // esbuild resolves links away.
@@ -65,6 +68,13 @@ const oneLanguage = {
     })),
 };
 
+const { values: asked } = parseArgs({
+  options: { outdir: { type: 'string', default: 'dist' }, bug: { type: 'string' } },
+});
+const { outdir } = asked;
+if (asked.bug !== undefined && outdir === 'dist') throw new Error('a bug goes elsewhere: --outdir');
+const planted = asked.bug === undefined ? null : planting(JSON.parse(asked.bug));
+
 const { metafile } = await build({
   metafile: true,
   absWorkingDir: root,
@@ -73,7 +83,7 @@ const { metafile } = await build({
     'catalog-worker': 'src/store/catalog-worker.ts',
     'content-worker': 'src/content/content-worker.ts',
   },
-  outdir: 'dist',
+  outdir,
   outExtension: { '.js': '.mjs' },
   bundle: true,
   splitting: true,
@@ -89,10 +99,12 @@ const { metafile } = await build({
   minifySyntax: true,
   minifyWhitespace: true,
   lineLimit: 200,
-  plugins: [oneCopyOfEachVersion(), oneLanguage],
+  plugins: [oneCopyOfEachVersion(), oneLanguage, ...(planted === null ? [] : [planted.plugin])],
 });
+planted?.check();
 // Agents may be running by the files of before: what stays the same is never away.
 const built = new Set(Object.keys(metafile.outputs).map((path) => basename(path)));
-for (const name of readdirSync(join(root, 'dist')))
-  if (!built.has(name)) rmSync(join(root, 'dist', name), { recursive: true });
-chmodSync(join(root, 'dist/bellwether.mjs'), 0o755);
+const made = resolve(root, outdir);
+for (const name of readdirSync(made))
+  if (!built.has(name)) rmSync(join(made, name), { recursive: true });
+chmodSync(join(made, 'bellwether.mjs'), 0o755);

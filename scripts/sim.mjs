@@ -1,11 +1,12 @@
 // The simulator from the command line: bundles src/sim/main.ts (with a planted bug, if asked), runs
 // it in as many processes as asked and adds up what they found. `--help` lists the options.
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { plant, plantedBugs } from '../src/sim/bugs.ts';
+import { plantedBugs } from '../src/sim/bugs.ts';
+import { planting } from './planting.mjs';
 
 const root = join(fileURLToPath(new URL('.', import.meta.url)), '..');
 const cache = join(root, 'node_modules/.cache/bellwether-sim');
@@ -16,17 +17,7 @@ const usage = 2;
 /** Bundles the simulator; a planted bug changes sources on their way into the bundle. */
 async function bundle(bug) {
   const outfile = join(cache, `${bug === null ? 'main' : `bug-${bug.name}`}-${process.pid}.mjs`);
-  const touched = new Set();
-  const planting = {
-    name: 'planted-bug',
-    setup: (b) =>
-      b.onLoad({ filter: /[/\\]src[/\\].*\.ts$/ }, ({ path }) => {
-        const file = relative(join(root, 'src'), path).replaceAll('\\', '/');
-        if (!bug.edits.some((edit) => edit.file === file)) return null;
-        touched.add(file);
-        return { contents: plant(bug, file, readFileSync(path, 'utf8')), loader: 'ts' };
-      }),
-  };
+  const planted = bug === null ? null : planting(bug);
   mkdirSync(cache, { recursive: true });
   await build({
     absWorkingDir: root,
@@ -37,10 +28,9 @@ async function bundle(bug) {
     target: 'node24',
     format: 'esm',
     logLevel: 'error',
-    plugins: bug === null ? [] : [planting],
+    plugins: planted === null ? [] : [planted.plugin],
   });
-  const missed = (bug?.edits ?? []).find((edit) => !touched.has(edit.file));
-  if (missed !== undefined) throw new Error(`planted bug ${bug.name}: ${missed.file} is not used`);
+  planted?.check();
   return outfile;
 }
 

@@ -36,7 +36,15 @@ export interface Clients {
   readonly counts: ReadonlyMap<string, number>;
 }
 
-export function createClients(flock: Flock, prng: Prng, plant: Plant): Clients {
+export interface ClientDeps {
+  readonly flock: Flock;
+  readonly prng: Prng;
+  readonly plant: Plant;
+  /** Half of the questions go there, if anywhere. */
+  readonly focus: () => ChaosNode | null;
+}
+
+export function createClients({ flock, prng, plant, focus }: ClientDeps): Clients {
   const history = createHistory(machineMs);
   const counts = new Map<string, number>();
   let running = true;
@@ -94,7 +102,8 @@ export function createClients(flock: Flock, prng: Prng, plant: Plant): Clients {
     const idempotency = randomUUID();
     let certain = true;
     for (let attempt = 0; attempt < triesMax; attempt++) {
-      const reply = await ask(prng.pick(flock.nodes), key, operation, idempotency);
+      const node = (prng.chance(0.5) ? focus() : null) ?? prng.pick(flock.nodes);
+      const reply = await ask(node, key, operation, idempotency);
       if (reply !== null && settle(open, reply)) {
         count(open.answer?.type ?? 'unknown');
         return open;

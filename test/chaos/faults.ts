@@ -17,6 +17,8 @@ export interface Scene {
   /** Who leads as far as anybody says; null: nobody. */
   readonly leader: () => Promise<ChaosNode | null>;
   readonly finding: (text: string) => void;
+  /** Where a directed fault is going on. */
+  readonly aimed: { at: ChaosNode | null };
 }
 
 /** Begins; what it returns ends it. */
@@ -26,6 +28,8 @@ export interface Fault {
   readonly name: string;
   /** Process and disk faults take a node for themselves. */
   readonly exclusive: boolean;
+  /** It befalls all nodes and comes alone. */
+  readonly whole?: boolean;
   readonly begin: Begin;
   /** Whether this node can have it. */
   readonly fits?: (node: ChaosNode) => boolean;
@@ -99,7 +103,23 @@ const isolate =
 const network = (name: string, begin: Begin): Fault => ({ name, exclusive: false, begin });
 const machine = (name: string, begin: Begin): Fault => ({ name, exclusive: true, begin });
 
+/** Power fails everywhere at once: what was not synced is gone, and everything that was is there. */
+const powerCut: Begin = async ({ flock }) => {
+  const { nodes } = flock;
+  for (const node of nodes) flock.mayEnd(node, true);
+  await Promise.all(nodes.map((node) => node.disk.abort()));
+  await Promise.all(nodes.map((node) => flock.kill(node)));
+  return async () => {
+    for (const node of nodes) {
+      await node.disk.repair();
+      flock.mayEnd(node, false);
+      flock.start(node);
+    }
+  };
+};
+
 export const faults: readonly Fault[] = [
+  { ...machine('power cut', powerCut), whole: true },
   machine('kill', async (scene, node) => {
     await scene.flock.kill(node);
     return async () => scene.flock.start(node);
@@ -167,33 +187,80 @@ export const faults: readonly Fault[] = [
     await net.reset(a.number, b.number);
     return nothing;
   }),
+  network('reset by everybody', async ({ flock, network: net }, node) => {
+    for (const other of flock.nodes) if (other !== node) await net.reset(node.number, other.number);
+    return nothing;
+  }),
   network('thin link', async ({ network: net, prng }, node) => {
     await net.thin(node.number, prng.pick([128, 512, 2048]));
     return nothing;
   }),
 ];
 
-/** One episode from the seed: what happens where, then everything works again. */
-export async function episode(scene: Scene, tell: (text: string) => void): Promise<string[]> {
-  const { flock, prng } = scene;
+/** What a round tries again and again instead of whatever the seed says. */
+export interface Directed {
+  readonly faults: readonly string[];
+  readonly at: 'leader' | 'follower';
+}
+
+interface Choice {
+  readonly fault: Fault;
+  readonly node: ChaosNode;
+  readonly other: ChaosNode;
+}
+
+/** Long enough that another one leads and something is written there. */
+const directedMs = [2500, 4000] as const;
+
+async function aim({ prng, flock, leader }: Scene, directed: Directed): Promise<Choice[]> {
+  const leads = await leader();
+  // Nobody leads just now: there is nothing to aim at until somebody does.
+  if (leads === null) return [];
+  const others = flock.nodes.filter((node) => node !== leads);
+  const name = prng.pick(directed.faults);
+  const fault = faults.find((each) => each.name === name);
+  if (fault === undefined) throw new Error(`no fault is called ${name}`);
+  const follower = prng.pick(others);
+  if (directed.at === 'leader') return [{ fault, node: leads, other: follower }];
+  return [{ fault, node: follower, other: leads }];
+}
+
+async function choose({ prng, flock, leader }: Scene): Promise<Choice[]> {
   const count = 1 + (prng.chance(0.5) ? 1 : 0) + (prng.chance(0.25) ? 1 : 0);
-  const lengthMs = prng.range(300, 5000);
-  const leader = await scene.leader();
+  const leads = await leader();
   const taken = new Set<ChaosNode>();
-  const ends: (() => Promise<void>)[] = [];
-  const names: string[] = [];
+  const chosen: Choice[] = [];
   for (let i = 0; i < count; i++) {
     const fault = prng.pick(faults);
-    const wanted = leader !== null && prng.chance(0.5) ? leader : prng.pick(flock.nodes);
-    const other = prng.pick(flock.nodes.filter((each) => each !== wanted));
-    if ((fault.exclusive && taken.has(wanted)) || fault.fits?.(wanted) === false) continue;
-    if (fault.exclusive) taken.add(wanted);
-    tell(`${fault.name}: ${wanted.name} (${other.name})`);
-    names.push(fault.name);
-    ends.push(await fault.begin(scene, wanted, other));
+    const node = leads !== null && prng.chance(0.5) ? leads : prng.pick(flock.nodes);
+    const other = prng.pick(flock.nodes.filter((each) => each !== node));
+    if ((fault.exclusive && taken.has(node)) || fault.fits?.(node) === false) continue;
+    if (fault.whole && chosen.length > 0) continue;
+    if (fault.exclusive) taken.add(node);
+    chosen.push({ fault, node, other });
+    if (fault.whole) break;
+  }
+  return chosen;
+}
+
+/** One episode from the seed: what happens where, then everything works again. */
+export async function episode(
+  scene: Scene,
+  tell: (text: string) => void,
+  directed: Directed | null,
+): Promise<string[]> {
+  const { prng } = scene;
+  const chosen = directed === null ? await choose(scene) : await aim(scene, directed);
+  const lengthMs = directed === null ? prng.range(300, 5000) : prng.range(...directedMs);
+  const ends: (() => Promise<void>)[] = [];
+  scene.aimed.at = directed === null ? null : (chosen[0]?.node ?? null);
+  for (const { fault, node, other } of chosen) {
+    tell(`${fault.name}: ${node.name} (${other.name})`);
+    ends.push(await fault.begin(scene, node, other));
   }
   await wait(lengthMs);
   for (const end of ends) await end();
+  scene.aimed.at = null;
   await scene.network.heal();
-  return names;
+  return chosen.map(({ fault }) => fault.name);
 }

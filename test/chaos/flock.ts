@@ -159,7 +159,15 @@ export async function createFlock(options: FlockOptions): Promise<Flock> {
     }
   };
 
+  /** Whoever ended by itself won't agree any more. */
+  function mustRun(): void {
+    const gone = surprises.length > 0 && nodes.find(({ name }) => !children.has(name));
+    if (gone)
+      throw new Error(`${gone.name} ended: ${readFileSync(gone.logFile, 'utf8').slice(-600)}`);
+  }
+
   async function agreed(): Promise<string | null> {
+    mustRun();
     const pages = await Promise.all(nodes.map(page));
     const names = new Set(pages.map((each) => each?.election.leader?.name ?? null));
     const [name = null] = names;

@@ -11,7 +11,7 @@ import { until } from '../e2e/flock.ts';
 import { compare, createWriter, readIndex, type Writer } from '../e2e/writer.ts';
 import { type ActingRecord, actingIntervals, overlaps, staleOrders } from './acting.ts';
 import { type Clients, createClients, type Plant } from './clients.ts';
-import { episode, type Scene } from './faults.ts';
+import { type Directed, episode, type Scene } from './faults.ts';
 import { type ChaosNode, createFlock, type Flock } from './flock.ts';
 import { readLogs } from './judge.ts';
 import { judgeHistory } from './linearizability.ts';
@@ -22,6 +22,8 @@ export interface Round {
   readonly seed: number;
   readonly seconds: number;
   readonly plant: Plant;
+  /** The faults to try, and where; null: by the seed. */
+  readonly directed: Directed | null;
   /** A network that is bad all the time instead of faults that come and go. */
   readonly lossy: { readonly loss: number; readonly ms: number; readonly jitterMs: number } | null;
 }
@@ -129,7 +131,8 @@ async function burn(
   // A judge is not tested by a client that had no time to lie.
   const lying = (): boolean => round.plant !== null && lies() < liesMin;
   while (performance.now() < endMs || (lying() && performance.now() < endMs + lieMsMax)) {
-    for (const name of await episode(scene, say)) faults.set(name, (faults.get(name) ?? 0) + 1);
+    for (const name of await episode(scene, say, round.directed))
+      faults.set(name, (faults.get(name) ?? 0) + 1);
     await wait(scene.prng.range(200, 3000));
   }
 }
@@ -168,10 +171,11 @@ function judge({ flock, clients, findings, settledAtMs }: Judged) {
 }
 
 async function worldOf(round: Round, prng: Prng) {
-  const names = round.lossy === null ? prng.pick(flocks) : (flocks[0] ?? []);
-  const proxied = round.lossy !== null || prng.chance(0.2);
+  const plain = round.lossy !== null || round.directed !== null;
+  const names = plain ? (flocks[0] ?? []) : prng.pick(flocks);
+  const proxied = round.lossy !== null || (!plain && prng.chance(0.2));
   const network = await createNetwork({ nodes: names.length, proxied });
-  const clocks = round.lossy === null ? [prng.pick(names)] : [];
+  const clocks = plain ? [] : [prng.pick(names)];
   const flock = await createFlock({ dir: round.dir, names, network, clocks, timing });
   say(`round ${round.seed}: ${names.join(', ')}; ${proxied ? 'proxied' : 'routed'}`);
   for (const node of flock.nodes) flock.start(node);
@@ -191,7 +195,11 @@ async function play(round: Round): Promise<RoundResult> {
   mkdirSync(round.dir, { recursive: true });
   const { network, flock } = await worldOf(round, prng);
   const settledAtMs = Number(process.hrtime.bigint()) / 1e6 + settledMs;
-  const clients = createClients(flock, createPrng(round.seed + 1), round.plant);
+  const aimed: Scene['aimed'] = { at: null };
+  const clients = createClients({
+    ...{ flock, prng: createPrng(round.seed + 1), plant: round.plant },
+    focus: () => aimed.at,
+  });
   const turns = createPrng(round.seed + 2);
   const writer = createWriter({
     target: () => {
@@ -203,7 +211,8 @@ async function play(round: Round): Promise<RoundResult> {
   });
   const leader = () => leaderOf(flock);
   const finding = (text: string): void => void findings.push(text);
-  await burn(round, { flock, network, prng, leader, finding }, clients.lies, faults);
+  const scene: Scene = { flock, network, prng, leader, finding, aimed };
+  await burn(round, scene, clients.lies, faults);
   const electionsEndMs = Number(process.hrtime.bigint()) / 1e6;
   await clients.stop();
   await settle(flock, planted(writer, round.plant), findings).catch((thrown: Error) =>
