@@ -28,17 +28,26 @@ export const productBugs: readonly ProductBug[] = [
     finding: /"type":"violation"/,
   },
   {
-    name: 'unconfirmed-read',
-    what: 'the leader answers a read without having heard that it still leads',
+    name: 'believes-it-leads',
+    what: 'a leader that nobody answers goes on leading, and answers reads without asking anybody',
     edits: [
       {
         file: 'consensus/read-index.ts',
         find: '  const round = quorumRound(core, lead);\n  const first = lead.reads[0];',
         replace: '  const round = lead.round;\n  const first = lead.reads[0];',
       },
+      {
+        file: 'consensus/read-index.ts',
+        find: 'if (open && lead.round - quorumRound(core, lead) < roundsInFlightMax) {',
+        replace: 'if (open) {',
+      },
+      {
+        file: 'consensus/leading.ts',
+        find: '  if (nowMs - heardMs >= timeout) {',
+        replace: '  if (nowMs - heardMs >= 100 * timeout) {',
+      },
     ],
-    // The others see at once that it is gone and elect, while it goes on for a while.
-    faults: ['reset by everybody'],
+    faults: ['isolated'],
     at: 'leader',
     finding: /"type":"violation"/,
   },

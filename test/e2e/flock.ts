@@ -72,7 +72,7 @@ export interface FlockOptions {
   /** Names whose folder the test makes itself; the others are certified beforehand. */
   readonly bare?: readonly string[];
   readonly daemons?: Readonly<Record<string, unknown>>;
-  /** Each node's folder is a memory disk of this size while it runs. Linux, root. */
+  /** Each node's folder is a memory disk of this size while it runs. Linux. */
   readonly diskMegabytes?: number;
   /** What the node binary is told besides the program. */
   readonly nodeFlags?: readonly string[];

@@ -2,7 +2,7 @@
  * Leaders that can't do their duty: a disk nearly full, a disk full to the last byte, a content
  * engine that keeps dying, a process that keeps standing still. Each resigns, says why and pauses,
  * and somebody better leads; where everybody is as bad one goes on and says that it is degraded.
- * Nobody hands the lead back and forth. Needs root: the disks are mounted.
+ * Nobody hands the lead back and forth. Linux: the disks are mounted in namespaces.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';

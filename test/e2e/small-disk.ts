@@ -1,6 +1,7 @@
 /**
  * A small disk for one agent: a memory file system over its data folder, in a mount namespace that
- * its process takes with it when it ends, however it ends. Linux, as root.
+ * its process takes with it when it ends, however it ends. Linux; who is not root becomes so inside a
+ * user namespace of its own.
  */
 import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,8 +26,10 @@ export function onSmallDisk(
   megabytes: number,
   command: readonly string[],
 ): readonly string[] {
+  const asRoot = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
   const inside = [
     'unshare',
+    ...asRoot,
     '--mount',
     '--propagation',
     'private',
