@@ -2,7 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 // `fast` is what one runs all day; `e2e` starts real agent processes, one file at a time, because
 // elections under test must not compete for the machine with each other. `daemons` needs the real
-// kubo and ipfs-cluster (scripts/install-daemons), so `npm test` leaves it out.
+// kubo and ipfs-cluster (scripts/install-daemons), so `npm test` leaves it out. Time limits end what
+// hangs; they leave room for a machine that is many times slower.
 export default defineConfig({
   test: {
     projects: [
@@ -11,15 +12,15 @@ export default defineConfig({
           name: 'fast',
           include: ['test/**/*.test.ts'],
           exclude: ['test/e2e/**', 'test/daemons/**', 'test/filecoin/**'],
-          testTimeout: 30_000,
+          testTimeout: 180_000,
         },
       },
       {
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          testTimeout: 180_000,
-          hookTimeout: 60_000,
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
           fileParallelism: false,
         },
       },

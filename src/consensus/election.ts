@@ -230,7 +230,7 @@ export function judge(core: Core): void {
   }
   if (campaign.kind === 'vote') {
     endCampaign(core, true);
-    becomeLeader(core, campaign.promiseUntilMs, campaign.release !== null);
+    becomeLeader(core, campaign);
   } else if (campaign.release) {
     endCampaign(core, true);
     onConsentedPreVoteWon(core, campaign.release);

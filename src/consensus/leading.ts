@@ -6,6 +6,7 @@
 import type { LogIndex, Ms, PeerId } from '../base/brand.ts';
 import { encode as encodeCbor } from '../wire/cbor.ts';
 import type { AppendReply, HeartbeatReply } from '../wire/consensus-message.ts';
+import type { Campaign } from './ballot.ts';
 import { type Core, cannotLead, header, rankOfPeer, send, stalledMs } from './core.ts';
 import { driveDuty } from './duty.ts';
 import { becomeFollower, setState } from './election.ts';
@@ -13,7 +14,7 @@ import { advanceCommit } from './follow.ts';
 import { onLeaderKnown } from './forward.ts';
 import { type Lead, Rounds } from './lead.ts';
 import { driveChanges, onOwnCommit } from './members.ts';
-import { createProgress, noteMatch, type Progress, toProbe } from './progress.ts';
+import { firstProgress, noteMatch, type Progress, toProbe } from './progress.ts';
 import { isVoter, reached } from './quorum.ts';
 import { resolveReads } from './read-index.ts';
 import { chooseDirect, onLost, progressOf } from './replicate.ts';
@@ -26,8 +27,10 @@ const greetingHeartbeats = 10;
 /** A standby, which counts for no majority, hears the first and then every so many rounds. */
 const standbyHeartbeats = 3;
 
-export function becomeLeader(core: Core, actAfterMs: Ms, byTransfer: boolean): void {
+/** The winner of a real vote takes the lead; it acts when the promises among its voters end. */
+export function becomeLeader(core: Core, campaign: Campaign): void {
   const nowMs = core.now.monoMs;
+  const byTransfer = campaign.release !== null;
   const byTakeover = byTransfer && core.challenge.won;
   const cooldownMs = cooldownAtStart(core);
   const opening = encodeCbor({
@@ -46,7 +49,7 @@ export function becomeLeader(core: Core, actAfterMs: Ms, byTransfer: boolean): v
     direct: [],
     committedOwn: false,
     leaseDropped: false,
-    actAfterMs,
+    actAfterMs: campaign.promiseUntilMs,
     dirty: true,
     waiting: new Map(),
     remote: new Map(),
@@ -64,7 +67,10 @@ export function becomeLeader(core: Core, actAfterMs: Ms, byTransfer: boolean): v
   core.lead = lead;
   for (const { peerId } of core.log.configuration.members)
     if (peerId !== core.id)
-      lead.progress.set(peerId, createProgress(peerId, core.log.lastIndex, nowMs));
+      lead.progress.set(
+        peerId,
+        firstProgress(peerId, core.log, campaign.answers.get(peerId), nowMs),
+      );
   core.election.retryAtMs = Number.POSITIVE_INFINITY;
   core.election.firstVetoMs = null;
   core.election.heard = null;

@@ -4,7 +4,7 @@
  *
  * Invariant: match < next; inflight entries and bytes stay within their maxima.
  */
-import type { LogIndex, Ms, PeerId } from '../base/brand.ts';
+import type { LogIndex, Ms, PeerId, Term } from '../base/brand.ts';
 
 /** Appends in flight to one peer. */
 export const inflightMax = 64;
@@ -59,6 +59,19 @@ export function createProgress(peer: PeerId, lastIndex: LogIndex, nowMs: Ms): Pr
     applied: 0,
     steadySinceMs: null,
   };
+}
+
+type End = { readonly lastTerm: Term; readonly lastIndex: LogIndex };
+
+/**
+ * At the start of a lead. A voter whose log ended like the leader's when it voted takes appends in
+ * a row from the start: what is proposed meanwhile doesn't wait for the answer to the first. It
+ * counts as holding nothing until it says so, and a refusal leads back to probing.
+ */
+export function firstProgress(peer: PeerId, own: End, voted: End | undefined, nowMs: Ms): Progress {
+  const progress = createProgress(peer, own.lastIndex, nowMs);
+  const same = voted?.lastTerm === own.lastTerm && voted.lastIndex === own.lastIndex;
+  return same ? { ...progress, mode: 'replicate' } : progress;
 }
 
 export function noteSent(progress: Progress, end: LogIndex, bytes: number, nowMs: Ms): void {

@@ -56,6 +56,8 @@ export function createStanding(deps: StandingDeps): Standing {
   let renewal: Renewal | null = null;
 
   async function readRevocations(): Promise<void> {
+    // Nothing was applied yet, so nobody is revoked; asking would start a reader for it.
+    if (stores.catalog.appliedIndex() === 0) return;
     const { value } = await stores.catalog.query('revocations.list', {});
     trust.setRevocations((value as { revocations: Revocation[] }).revocations);
   }
