@@ -2,8 +2,8 @@
  * Who is alive, suspect, failed or left: SWIM probes along the links that exist, Lifeguard's self
  * doubt, and accusations that travel in the signed health record of the accuser, so that nodes
  * without a link learn of a death too. A suspicion becomes a failure after `suspectMsMin` if enough
- * others confirm it and after `suspectMsMax` if nobody does. The accused clears itself with a newer
- * record. Time during which this node's own loop stood still counts against nobody.
+ * others confirm it, and after `suspectMsMax`, stretched by self doubt, if not. The accused clears
+ * itself with a newer record. Time during which the own loop stood still counts against nobody.
  */
 import type { Ms, PeerId } from '../base/brand.ts';
 import type { Prng } from '../base/prng.ts';
@@ -23,7 +23,7 @@ export type MemberState = 'alive' | 'suspect' | 'failed' | 'left';
 export interface DetectorRules extends ProbeRules {
   readonly suspectMsMin: Ms;
   readonly suspectMsMax: Ms;
-  /** Other accusers that shorten a suspicion to its minimum. */
+  /** So many other accusers settle a suspicion after its minimum, whatever this node's doubt. */
   readonly confirmations: number;
   /** A member of which nothing was ever heard is called failed after this. */
   readonly unheardMs: Ms;
@@ -159,8 +159,11 @@ export function createFailureDetector(options: DetectorOptions): FailureDetector
     const accusers = accusations.of(peer, member).length;
     if (member.heardMs === null && !member.accused && accusers === 0)
       return member.sinceMs + rules.unheardMs;
-    const confirmed = accusers >= rules.confirmations;
-    return member.sinceMs + doubt.stretch(confirmed ? rules.suspectMsMin : rules.suspectMsMax);
+    // All who could confirm are enough where they are fewer than the rules want.
+    const witnesses = [...members].filter(([of, one]) => of !== peer && one.state === 'alive');
+    const settled = accusers > 0 && accusers >= Math.min(rules.confirmations, witnesses.length);
+    // What enough others say does not rest on this node: its doubt of itself has no part in it.
+    return member.sinceMs + (settled ? rules.suspectMsMin : doubt.stretch(rules.suspectMsMax));
   }
 
   /** What others say counts where this node does not hear the accused itself. */

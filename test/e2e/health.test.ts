@@ -101,8 +101,8 @@ test('a killed node is failed everywhere within five seconds', async () => {
       ({ data }) => data.name === 'worker-1',
     );
     expect(failed).toHaveLength(1);
-    // A machine under load makes a node doubt itself, which stretches what it waits for.
-    const limitMs = 5000 * (1 + Number(failed[0]?.data.doubt));
+    // A step of doubt stands for half a second and more in which its own loop stood still.
+    const limitMs = 5000 + 1000 * Number(failed[0]?.data.doubt);
     const tookMs = Date.parse(failed[0]?.at ?? '') - killedAt;
     process.stdout.write(`${name}: failed after ${tookMs} ms, doubt ${failed[0]?.data.doubt}\n`);
     expect(tookMs).toBeLessThan(limitMs);

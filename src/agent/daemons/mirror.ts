@@ -237,6 +237,11 @@ export function createMirror(deps: MirrorDeps): Mirror {
       await rounds.stop();
       await service?.client.close();
     },
-    state: () => state,
+    state: () => {
+      // A round waits for a long list; what is wrong with the service is known before it ends.
+      const wrong = deps.daemons().one('ipfs_cluster_service').view().checkError;
+      if (state.state !== 'mirroring' || wrong === null) return state;
+      return { ...state, state: 'queued', code: 'service-unreachable', detail: wrong };
+    },
   };
 }

@@ -3,64 +3,25 @@
  * daemon's API with a deadline; settings from its files, never with a secret.
  */
 import { z } from 'zod';
-import { asAgentError } from '../../base/error.ts';
-import { createDaemonClient, type DaemonClient } from '../../daemons/daemon-client.ts';
 import { type Route, route } from '../route.ts';
 import { createConfig, readConfig, updateConfig } from './cluster-config.ts';
+import { anything, type ClusterReads, typeOf, type Which, which } from './cluster-reads.ts';
 import type { DashboardDeps } from './names.ts';
 import { enveloped } from './shapes.ts';
 
-const askMsMax = 5000;
-
-const which = z.enum(['service', 'follow']);
-type Which = z.infer<typeof which>;
 const params = z.object({ which });
-const anything = z.record(z.string(), z.unknown());
 const errors = z.array(z.string());
 const settings = { service_config: anything.nullable(), identity_config: anything.nullable() };
+/** `last_check`: when the daemon told this; `error`: why it tells nothing newer. */
+const asTold = {
+  success: z.boolean(),
+  last_check: z.string().nullable(),
+  error: z.string().optional(),
+};
+const fresh = 'What the daemon answers within a moment, else what it told last and when';
 
-const typeOf = (name: Which) =>
-  name === 'service' ? 'ipfs_cluster_service' : 'ipfs_cluster_follow';
-
-/** Runs `ask` against the daemon's API; what keeps it from answering is told, not thrown. */
-async function asked<T extends object>(
-  deps: DashboardDeps,
-  name: Which,
-  silent: T,
-  ask: (client: DaemonClient, signal: AbortSignal) => Promise<T>,
-): Promise<T & { success: boolean; error?: string }> {
-  const daemon = deps.daemons.one(typeOf(name));
-  const { mode, state } = daemon.view();
-  const endpoint = daemon.endpoint();
-  if (endpoint === null || mode === 'off' || state === 'stopped')
-    return { success: false, ...silent, error: `${typeOf(name)} is ${state} (${mode})` };
-  const client = createDaemonClient(endpoint);
-  try {
-    return { success: true, ...(await ask(client, AbortSignal.timeout(askMsMax))) };
-  } catch (thrown) {
-    return { success: false, ...silent, error: asAgentError(thrown).message };
-  } finally {
-    await client.close();
-  }
-}
-
-export const peersOf = (deps: DashboardDeps, name: Which) =>
-  asked(deps, name, { peers: [] as unknown[] }, async (client, signal) => ({
-    peers: await client.lines(anything, { path: '/peers', signal }),
-  }));
-
-const pinsOf = (deps: DashboardDeps, name: Which) =>
-  asked(deps, name, { pins: [] as unknown[] }, async (client, signal) => ({
-    pins: await client.lines(anything, { path: '/pins', query: { local: true }, signal }),
-  }));
-
-const idOf = (deps: DashboardDeps, name: Which) =>
-  asked<Record<string, unknown>>(deps, name, {}, (client, signal) =>
-    client.json(anything, { path: '/id', signal }),
-  );
-
-function createReads(deps: DashboardDeps): Route[] {
-  const list = (kind: 'peers' | 'pins', read: typeof peersOf | typeof pinsOf) =>
+function createReadRoutes(reads: ClusterReads): Route[] {
+  const list = (kind: 'peers' | 'pins') =>
     route({
       method: 'GET',
       url: `/api/dashboard/cluster/{which}/${kind}`,
@@ -69,18 +30,12 @@ function createReads(deps: DashboardDeps): Route[] {
       params,
       answers: {
         200: {
-          description: 'Asked of the daemon now, for at most five seconds',
-          schema: enveloped(
-            z.object({
-              success: z.boolean(),
-              [kind]: z.array(anything),
-              error: z.string().optional(),
-            }),
-          ),
+          description: fresh,
+          schema: enveloped(z.object({ ...asTold, [kind]: z.array(anything) })),
         },
       },
       handle: async ({ params: { which: name } }) => {
-        const data = await read(deps, name);
+        const data = await reads[kind](name);
         return { success: data.success, data };
       },
     });
@@ -93,17 +48,17 @@ function createReads(deps: DashboardDeps): Route[] {
       params,
       answers: {
         200: {
-          description: 'Asked of the daemon now, for at most five seconds',
-          schema: enveloped(z.looseObject({ success: z.boolean() })),
+          description: fresh,
+          schema: enveloped(z.looseObject(asTold)),
         },
       },
       handle: async ({ params: { which: name } }) => {
-        const data = await idOf(deps, name);
+        const data = await reads.id(name);
         return { success: data.success, data };
       },
     }),
-    list('peers', peersOf),
-    list('pins', pinsOf),
+    list('peers'),
+    list('pins'),
   ];
 }
 
@@ -188,6 +143,6 @@ function createSettings(deps: DashboardDeps): Route[] {
   ];
 }
 
-export function createClusterRoutes(deps: DashboardDeps): Route[] {
-  return [...createReads(deps), ...createSettings(deps)];
+export function createClusterRoutes(deps: DashboardDeps, reads: ClusterReads): Route[] {
+  return [...createReadRoutes(reads), ...createSettings(deps)];
 }

@@ -6,7 +6,8 @@ import { z } from 'zod';
 import { AgentError } from '../../base/error.ts';
 import { type Route, route } from '../route.ts';
 import { daemonAction, meshRestart } from './actions.ts';
-import { createClusterRoutes, peersOf } from './cluster-routes.ts';
+import { type ClusterReads, createClusterReads } from './cluster-reads.ts';
+import { createClusterRoutes } from './cluster-routes.ts';
 import { daemonStatusOf } from './daemon-status.ts';
 import { logsOf } from './logs.ts';
 import {
@@ -190,7 +191,7 @@ function createReads(deps: DashboardDeps): Route[] {
   ];
 }
 
-function createActs(deps: DashboardDeps): Route[] {
+function createActs(deps: DashboardDeps, reads: ClusterReads): Route[] {
   return [
     route({
       method: 'POST',
@@ -218,7 +219,7 @@ function createActs(deps: DashboardDeps): Route[] {
       handle: async ({ body: { action, force_restart: force } }) => {
         const type = 'ipfs_cluster_service';
         if (action === 'peers') {
-          const { success, peers, error } = await peersOf(deps, 'service');
+          const { success, peers, error } = await reads.peers('service');
           const told = { success, action, timestamp: nowText(), details: { peers } };
           return { success, data: error === undefined ? told : { ...told, error } };
         }
@@ -243,5 +244,6 @@ function createActs(deps: DashboardDeps): Route[] {
 }
 
 export function createDashboardRoutes(deps: DashboardDeps): Route[] {
-  return [...createReads(deps), ...createActs(deps), ...createClusterRoutes(deps)];
+  const reads = createClusterReads(deps);
+  return [...createReads(deps), ...createActs(deps, reads), ...createClusterRoutes(deps, reads)];
 }

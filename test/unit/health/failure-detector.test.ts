@@ -40,6 +40,18 @@ describe('a node whose loop stands still for 2 s, again and again', () => {
     });
   });
 
+  test.each(seeds)('two at the same time blame nobody else either (seed %i)', (seed) => {
+    const flock = createVirtualFlock({ seed, count: 6, loss: 0.1 });
+    flock.runUntil(5000);
+    for (let round = 0; round < 20; round++) {
+      flock.stall('n1', 2000);
+      flock.stall('n4', 1500 + 50 * round);
+      flock.runUntil(flock.nowMs() + 3000);
+    }
+    const failed = flock.changes.filter(({ to }) => to === 'failed');
+    expect(failed.filter(({ peer }) => peer !== 'n1' && peer !== 'n4')).toEqual([]);
+  });
+
   test('it doubts itself, and no longer once its loop turns', () => {
     const flock = createVirtualFlock({ seed: 5, count: 5 });
     flock.runUntil(5000);
@@ -69,6 +81,35 @@ describe('a killed node', () => {
       expect(
         flock.changes.filter(({ peer, to, atMs }) => peer !== 'n3' && to !== 'alive' && atMs > 0),
       ).toEqual([]);
+    });
+  });
+
+  describe.each([3, 5, 20])('seen by one of %i that stood still just before', (count) => {
+    test.each(seeds)('is failed there, too, within 5 s: others settle it (seed %i)', (seed) => {
+      const flock = createVirtualFlock({ seed, count });
+      flock.runUntil(10_000);
+      flock.stall('n1', 4000);
+      flock.runUntil(14_100);
+      expect(flock.doubtOf('n1')).toBeGreaterThanOrEqual(6);
+      flock.kill('n2');
+      flock.runUntil(19_100);
+      const others = namesOf(count).filter((name) => name !== 'n2');
+      expect(others.map((by) => flock.stateOf(by, 'n2'))).toEqual(others.map(() => 'failed'));
+      // Whoever stands still for four seconds may well be called failed by others meanwhile.
+      const failed = flock.changes.filter(({ to }) => to === 'failed').map(({ peer }) => peer);
+      expect(failed.filter((peer) => peer !== 'n1' && peer !== 'n2')).toEqual([]);
+    });
+
+    test.each(seeds)('or while it stood still, within 5 s of its waking (seed %i)', (seed) => {
+      const flock = createVirtualFlock({ seed, count });
+      flock.runUntil(10_000);
+      flock.stall('n1', 4000);
+      flock.runUntil(11_000);
+      flock.kill('n2');
+      flock.runUntil(19_000);
+      expect(flock.stateOf('n1', 'n2')).toBe('failed');
+      const said = flock.changes.filter(({ by, to }) => by === 'n1' && to !== 'alive');
+      expect(new Set(said.map(({ peer }) => peer))).toEqual(new Set(['n2']));
     });
   });
 
