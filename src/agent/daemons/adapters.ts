@@ -6,6 +6,7 @@ import { AgentError } from '../../base/error.ts';
 import type { DaemonAdapter, DaemonType } from '../../daemons/api.ts';
 import type { Federation } from '../../daemons/cluster/federation.ts';
 import { createClusterFollowAdapter } from '../../daemons/cluster/follow.ts';
+import type { ForeignPeers } from '../../daemons/cluster/foreign-peers.ts';
 import { createClusterServiceAdapter } from '../../daemons/cluster/service.ts';
 import { createKubo } from '../../daemons/kubo/kubo.ts';
 import { createLotus } from '../../daemons/lotus/lotus.ts';
@@ -17,6 +18,7 @@ export interface AdapterDeps {
   /** Host that swarms listen on. */
   readonly swarmHost: string;
   readonly federation: Federation;
+  readonly foreignPeers: ForeignPeers;
   readonly wallMs: () => number;
 }
 

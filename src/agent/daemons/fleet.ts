@@ -7,11 +7,13 @@ import { readFileSync } from 'node:fs';
 import type { CidText } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError } from '../../base/error.ts';
+import { createForeignPeers } from '../../daemons/cluster/foreign-peers.ts';
 import {
   type FollowTemplate,
   federationTemplate,
   foreignTemplate,
 } from '../../daemons/cluster/template.ts';
+import { askPeerId } from '../../mesh/ask-peer-id.ts';
 import type { Config } from '../config.ts';
 import type { Node } from '../node.ts';
 import { createDaemons, type Daemons } from './daemons.ts';
@@ -69,13 +71,14 @@ export function createFleet(deps: FleetDeps): Fleet {
     daemons: () => daemons,
     templateUrl: () => templateUrlOf(deps.statusUrl(), deps.token),
   });
+  const foreignPeers = createForeignPeers(askPeerId);
   const daemons = createDaemons({
     ...{ config, clock, dataFolder: deps.dataFolder },
     ...{ event: deps.event, onFailure: deps.onFailure },
     adapters: {
       role: config.role,
       swarmHost: config.meshHost,
-      federation,
+      ...{ federation, foreignPeers },
       wallMs: () => clock.wallMs(),
     },
   });
@@ -121,7 +124,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       if (follow !== undefined && follow.initUrl === undefined) {
         const { secretFile } = follow;
         const secret = secretFile === undefined ? '' : readFileSync(secretFile, 'utf8').trim();
-        return foreignTemplate(follow, secret);
+        return foreignTemplate(follow, secret, foreignPeers.addresses(follow));
       }
       const view = federation.view();
       if (view === null)

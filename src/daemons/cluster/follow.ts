@@ -20,6 +20,7 @@ import { CauseError } from '../cause.ts';
 import type { DaemonClient } from '../daemon-client.ts';
 import { type Federation, federationName, peerAddresses, trustedPeers } from './federation.ts';
 import { type Foreign, foreignCluster, peerIdOf } from './foreign.ts';
+import type { ForeignPeers } from './foreign-peers.ts';
 import {
   apiOf,
   classifyCluster,
@@ -34,6 +35,7 @@ import { askId, countsOf, ownPins, pingingPeers } from './rest.ts';
 
 export interface ClusterFollowDeps {
   readonly federation: Federation;
+  readonly foreignPeers: ForeignPeers;
   readonly swarmHost: string;
   readonly wallMs: () => number;
 }
@@ -88,15 +90,21 @@ async function followOwn(
   };
 }
 
-async function followForeign(place: Place, foreign: Foreign, ownUrl: string) {
-  const peerId = await initialise(place, foreign.clusterName, foreign.initUrl ?? ownUrl);
-  const addresses = foreign.bootstrapPeers.join(',');
+async function followForeign(
+  { federation, foreignPeers }: ClusterFollowDeps,
+  place: Place,
+  foreign: Foreign,
+  signal: AbortSignal,
+) {
+  const url = foreign.initUrl ?? federation.templateUrl();
+  const peerId = await initialise(place, foreign.clusterName, url);
+  const addresses = (await foreignPeers.resolve(foreign, signal)).join(',');
   const env: Record<string, string> = addresses === '' ? {} : { CLUSTER_PEERADDRESSES: addresses };
   return { name: foreign.clusterName, peerId, env };
 }
 
 export function createClusterFollowAdapter(deps: ClusterFollowDeps): DaemonAdapter {
-  const { federation, swarmHost } = deps;
+  const { federation, foreignPeers, swarmHost } = deps;
   const pins = createPinLook(ownPins);
   const wanted = createPinLook((_, own, signal) => federation.expectedPins(own, signal));
   let foreign: Foreign | null = null;
@@ -108,7 +116,7 @@ export function createClusterFollowAdapter(deps: ClusterFollowDeps): DaemonAdapt
   async function prepare(place: Place, signal: AbortSignal): Promise<Launch> {
     foreign = foreignCluster(place.options);
     const followed = foreign
-      ? await followForeign(place, foreign, federation.templateUrl())
+      ? await followForeign(deps, place, foreign, signal)
       : await followOwn(deps, place, signal);
     const { name, env } = followed;
     await removeStaleSocket(socketIn(homeOf(place, name)));
@@ -129,7 +137,8 @@ export function createClusterFollowAdapter(deps: ClusterFollowDeps): DaemonAdapt
 
   /** Whose ping decides: the leader's service; where it has none, anybody we trust. */
   function sources(): string[] {
-    if (foreign !== null) return foreign.bootstrapPeers.map((address) => peerIdOf(address) ?? '');
+    if (foreign !== null)
+      return foreignPeers.addresses(foreign).flatMap((at) => peerIdOf(at) ?? []);
     const leader = federation.leaderService();
     if (leader !== null) return [leader];
     const view = federation.view();
@@ -181,6 +190,10 @@ export function createClusterFollowAdapter(deps: ClusterFollowDeps): DaemonAdapt
       problems: [
         ...(connected ? [] : [{ code: 'leader-disconnected', text: 'no trusted peer is heard' }]),
         ...(id.ipfs.error === '' ? [] : [{ code: 'kubo-unreachable', text: id.ipfs.error }]),
+        ...(foreign === null ? [] : foreignPeers.silent()).map((text) => ({
+          code: 'bootstrap-peer-silent',
+          text,
+        })),
       ],
     };
   }

@@ -1,6 +1,7 @@
 /**
  * Somebody else's cluster that a node follows: its name, where its configuration comes from, and
- * peers to start from. A peer is a multiaddr, or `host:port` followed by its peer id.
+ * peers to start from. A peer is a multiaddr or `host:port`; ipfs-cluster dials peers by their id,
+ * so one that is given without `/p2p/PEERID` is asked for it when the follower starts.
  */
 import { z } from 'zod';
 
@@ -10,21 +11,29 @@ const peerId = /\/p2p\/([1-9A-HJ-NP-Za-km-z]{40,128})$/;
 
 export const peerIdOf = (address: string): string | null => peerId.exec(address)?.[1] ?? null;
 
-/** `host:port/p2p/ID` as a multiaddr; throws with what it takes. */
+const udp = /^\/[a-z0-9]+\/[^/]+\/udp\//;
+
+/** `host:port` as a multiaddr, with the peer id where one is given; throws with what it takes. */
 export function bootstrapAddress(text: string): string {
   const id = peerIdOf(text);
-  if (id === null)
+  const where = id === null ? text : text.slice(0, text.length - `/p2p/${id}`.length);
+  const end = id === null ? '' : `/p2p/${id}`;
+  if (addressOf.test(where)) {
+    if (id !== null || /^\/[a-z0-9]+\/[^/]+\/tcp\/\d{1,5}$/.test(where)) return text;
+    const why = udp.test(where) ? 'UDP' : 'this address';
     throw new Error(
-      `${text} has no peer id: ipfs-cluster dials peers by their id, so end it with /p2p/PEERID`,
+      `${text} has no peer id, and only a plain TCP address can be asked for it, not ${why}: ` +
+        'end it with /p2p/PEERID',
     );
-  const where = text.slice(0, text.length - `/p2p/${id}`.length);
-  if (addressOf.test(where)) return text;
+  }
   const parts = hostPort.exec(where);
   if (parts === null || Number(parts[2]) < 1 || Number(parts[2]) > 65_535)
-    throw new Error(`${text} is neither a multiaddr nor host:port with /p2p/PEERID at its end`);
+    throw new Error(
+      `${text} is neither a multiaddr nor host:port; /p2p/PEERID may follow either of them`,
+    );
   const host = (parts[1] ?? '').replace(/^\[|\]$/g, '');
   const kind = host.includes(':') ? 'ip6' : /^[\d.]+$/.test(host) ? 'ip4' : 'dns';
-  return `/${kind}/${host}/tcp/${parts[2]}/p2p/${id}`;
+  return `/${kind}/${host}/tcp/${parts[2]}${end}`;
 }
 
 const bootstrapPeer = z
@@ -43,7 +52,7 @@ export const followSchema = z.strictObject({
   clusterName: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
   /** Where its followers get their `service.json` from. @default made from the bootstrapPeers */
   initUrl: z.url({ protocol: /^https?$/ }).optional(),
-  /** Peers to start from: multiaddrs or host:port, each with /p2p/PEERID at its end. */
+  /** Peers to start from: multiaddrs or host:port; who has no /p2p/PEERID is asked for it. */
   bootstrapPeers: z.array(bootstrapPeer).max(64).default([]),
   /** Holds its secret, 64 hex digits; only without initUrl. @default a cluster without a secret */
   secretFile: z.string().min(1).optional(),

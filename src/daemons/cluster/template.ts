@@ -39,10 +39,12 @@ export const federationTemplate = (view: FederationView): FollowTemplate =>
   });
 
 /** For a cluster that offers no template of its own: its bootstrap peers are the trusted ones. */
-export const foreignTemplate = (foreign: Foreign, secret: string): FollowTemplate =>
+export const foreignTemplate = (
+  { clusterName: name }: Pick<Foreign, 'clusterName'>,
+  secret: string,
+  addresses: readonly string[],
+): FollowTemplate =>
   templateOf({
-    name: foreign.clusterName,
-    secret,
-    addresses: foreign.bootstrapPeers,
-    trusted: foreign.bootstrapPeers.flatMap((address) => peerIdOf(address) ?? []),
+    ...{ name, secret, addresses },
+    trusted: addresses.flatMap((address) => peerIdOf(address) ?? []),
   });

@@ -21,8 +21,17 @@ describe('a bootstrap peer', () => {
   });
 
   test.each([
-    ['10.0.0.1:9096', /no peer id/],
-    ['/ip4/10.0.0.1/tcp/9096', /no peer id/],
+    ['10.0.0.1:9096', '/ip4/10.0.0.1/tcp/9096'],
+    ['/dns4/cluster.example.org/tcp/9096', '/dns4/cluster.example.org/tcp/9096'],
+  ])('%s is asked for its id later', (given, wanted) => {
+    expect(bootstrapAddress(given)).toBe(wanted);
+    expect(peerIdOf(wanted)).toBeNull();
+  });
+
+  test.each([
+    ['/ip4/10.0.0.1/udp/9096/quic-v1', /only a plain TCP address can be asked.*not UDP/],
+    ['/dnsaddr/cluster.example.org', /only a plain TCP address can be asked/],
+    ['10.0.0.1', /neither a multiaddr nor host:port/],
     [`10.0.0.1:70000/p2p/${id}`, /neither a multiaddr nor host:port/],
     [`nonsense/p2p/${id}`, /neither a multiaddr nor host:port/],
     [`/ip4/1.2.3.4/tcp/1,/ip4/6.6.6.6/tcp/2/p2p/${id}`, /neither a multiaddr nor host:port/],
@@ -34,7 +43,7 @@ describe('a bootstrap peer', () => {
 test('the configuration names the field and what is wrong', () => {
   const parsed = followSchema.safeParse({
     clusterName: 'theirs',
-    bootstrapPeers: ['1.2.3.4:9096'],
+    bootstrapPeers: ['1.2.3.4'],
   });
   expect(parsed.error?.issues[0]).toMatchObject({ path: ['bootstrapPeers', 0] });
   expect(followSchema.safeParse({ clusterName: '../up' }).success).toBe(false);

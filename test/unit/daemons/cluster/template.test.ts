@@ -27,7 +27,7 @@ test('services of nodes that may lead are trusted; everybody is an address', () 
 
 test('of a cluster without a template the bootstrap peers are trusted', () => {
   const bootstrapPeers = [`/ip4/10.0.0.1/tcp/9096/p2p/${id}`];
-  const template = foreignTemplate({ clusterName: 'theirs', bootstrapPeers }, 's');
+  const template = foreignTemplate({ clusterName: 'theirs' }, 's', bootstrapPeers);
   expect(template.consensus.crdt).toEqual({ cluster_name: 'theirs', trusted_peers: [id] });
   expect(template.cluster).toMatchObject({ secret: 's', peer_addresses: bootstrapPeers });
 });
