@@ -81,6 +81,8 @@ export interface DaemonAdapter {
   readonly needs: readonly DaemonType[];
   /** The ports that it listens on with their usual numbers; `api` names the one of its API. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Names of the ports that it uses for UDP too. */
+  readonly udpPorts?: readonly string[];
   readonly api: string;
   /** How long one look may take. */
   readonly checkMsMax: Ms;

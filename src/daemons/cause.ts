@@ -46,3 +46,26 @@ export function failureOf(thrown: unknown): { cause: Cause; detail: string } {
     return { cause: 'disk-full', detail };
   return { cause: causeInText(detail) ?? 'failed', detail };
 }
+
+const stackFrame = /^\s+\S+\.(go|s):\d+/;
+const logLine = /^\d{4}[-/]\d\d[-/]\d\d[T ]/;
+const wordsMax = 3;
+
+/**
+ * What a program said last that tells a person something: no stack frames of Go, and of an error
+ * with its causes, printed one below the other, all of them, the outermost first.
+ */
+export function lastWords(lines: readonly string[]): string | null {
+  const told = lines.filter((line, i) => {
+    const isFrame = stackFrame.test(line) || stackFrame.test(lines[i + 1] ?? '');
+    return line.trim() !== '' && !isFrame;
+  });
+  const last = told.at(-1);
+  if (last === undefined || !lines.some((line) => stackFrame.test(line))) return last ?? null;
+  const words: string[] = [];
+  for (const line of [...told].reverse()) {
+    if (logLine.test(line) || words.length === wordsMax) break;
+    words.push(line);
+  }
+  return words.length === 0 ? last : words.join(': ');
+}

@@ -16,7 +16,7 @@ import type {
 } from '../supervise/api.ts';
 import { createSupervisor } from '../supervise/supervisor.ts';
 import type { Daemon, DaemonAdapter, DaemonType, DaemonView, Endpoint, Place } from './api.ts';
-import { causeOfExit, failureOf } from './cause.ts';
+import { causeOfExit, failureOf, lastWords } from './cause.ts';
 import { createLooks } from './looks.ts';
 import type { DaemonOptions } from './options.ts';
 import { createOutputLog } from './output-log.ts';
@@ -142,8 +142,8 @@ export function createManagedDaemon(deps: ManagedDeps): ManagedDaemon {
     const known = signal === null ? adapter.classify(exit) : null;
     const cause = known ?? causeOfExit(exit, oomKilled);
     const how = signal ?? (code === null ? 'went away' : `exit code ${code}`);
-    const said = tail.findLast((line) => line.trim() !== '');
-    const detail = (said === undefined ? how : `${how}; last said: ${said}`).slice(0, detailMax);
+    const said = lastWords(tail);
+    const detail = (said === null ? how : `${how}; last said: ${said}`).slice(0, detailMax);
     if (process === taken) process = null;
     looks.forget();
     post({ type: 'exited', pid: taken.pid, cause, detail });

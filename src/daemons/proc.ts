@@ -98,23 +98,31 @@ export async function findProcesses(
   return found;
 }
 
-/** Inodes of the sockets that listen on a TCP port, any address. */
-async function listeners(port: number): Promise<Set<string>> {
+export type Protocol = 'tcp' | 'udp';
+
+/** In the kernel's tables: a TCP socket that listens, a UDP socket that is bound to no one peer. */
+const takenState: Readonly<Record<Protocol, string>> = { tcp: '0A', udp: '07' };
+
+/** Inodes of the sockets that have a port, on any address. */
+async function socketsOn(port: number, protocol: Protocol): Promise<Set<string>> {
   const inodes = new Set<string>();
   const hex = port.toString(16).toUpperCase().padStart(4, '0');
-  for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
+  for (const file of [`/proc/net/${protocol}`, `/proc/net/${protocol}6`]) {
     const text = (await readFile(file, 'utf8').catch(orNull<string>)) ?? '';
     for (const line of text.split('\n').slice(1)) {
       const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);
-      if (state === '0A' && local.endsWith(`:${hex}`) && inode) inodes.add(inode);
+      if (state === takenState[protocol] && local.endsWith(`:${hex}`) && inode) inodes.add(inode);
     }
   }
   return inodes;
 }
 
-/** Who listens on a TCP port; null: nobody, or somebody that we may not look at. */
-export async function holderOf(port: number): Promise<ProcessFacts | null> {
-  const inodes = await listeners(port);
+/** Who has a port; null: nobody, or somebody that we may not look at. */
+export async function holderOf(
+  port: number,
+  protocol: Protocol = 'tcp',
+): Promise<ProcessFacts | null> {
+  const inodes = await socketsOn(port, protocol);
   if (inodes.size === 0) return null;
   for (const pid of await pids()) {
     const fds = (await readdir(`/proc/${pid}/fd`).catch(orNull<string[]>)) ?? [];

@@ -43,6 +43,7 @@ export async function startProcess(parts: StartParts, signal: AbortSignal): Prom
   const { ports, notes } = await choosePorts({
     title: adapter.title,
     wanted,
+    udp: adapter.udpPorts ?? [],
     last: last !== null && same(last.wanted, wanted) ? last.ports : null,
     claimed: parts.claimed,
     isOrphan: ({ argv }) => last !== null && argv.join('\0') === last.argv.join('\0'),

@@ -38,7 +38,9 @@ export interface FaultProxy {
   spoil(how: Spoil | null, only?: RegExp): void;
   /** Requests that are held back now, each by its number. */
   held(): ReadonlySet<number>;
-  /** Requests that were passed on to the daemon, oldest first. */
+  /** Everything that was asked, whatever became of it. */
+  readonly asked: Passed[];
+  /** What was passed on to the daemon, oldest first. */
   readonly passed: Passed[];
   close(): Promise<void>;
 }
@@ -67,10 +69,11 @@ function ask(target: string, incoming: IncomingMessage): Promise<Whole> {
   });
 }
 
-const withoutLength = (headers: IncomingHttpHeaders): IncomingHttpHeaders =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'content-length'));
+const without = (headers: IncomingHttpHeaders, ...names: string[]): IncomingHttpHeaders =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name)));
 
 export async function createFaultProxy(target: string, port = 0): Promise<FaultProxy> {
+  const asked: Passed[] = [];
   const passed: Passed[] = [];
   const held = new Map<number, ServerResponse>();
   let spoiled: { readonly how: Spoil; readonly only: RegExp } | null = null;
@@ -116,7 +119,7 @@ export async function createFaultProxy(target: string, port = 0): Promise<FaultP
       const whole = await ask(target, incoming);
       if (how.type === 'slow') await drip(how, whole, outgoing);
       else if (how.type === 'short') {
-        outgoing.writeHead(whole.status, withoutLength(whole.headers));
+        outgoing.writeHead(whole.status, without(whole.headers, 'content-length'));
         outgoing.end(whole.body.subarray(0, how.bytes));
       } else {
         // Another place every time: over many requests, everywhere.
@@ -129,6 +132,11 @@ export async function createFaultProxy(target: string, port = 0): Promise<FaultP
   async function pass(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     passed.push({ method: incoming.method ?? '', path: incoming.url ?? '' });
     const { status, headers, trailers, body } = await ask(target, incoming);
+    if (body.length === 0) {
+      // No body, no trailer: an empty list is 204.
+      outgoing.writeHead(status, without(headers, 'trailer', 'transfer-encoding')).end();
+      return;
+    }
     outgoing.writeHead(status, headers);
     outgoing.write(body);
     if (headers.trailer !== undefined) outgoing.addTrailers(trailers as Record<string, string>);
@@ -137,6 +145,7 @@ export async function createFaultProxy(target: string, port = 0): Promise<FaultP
 
   const server = createServer((incoming, outgoing) => {
     count += 1;
+    asked.push({ method: incoming.method ?? '', path: incoming.url ?? '' });
     const concerns = spoiled?.only.test(incoming.url ?? '') === true;
     const done =
       spoiled !== null && concerns
@@ -148,6 +157,7 @@ export async function createFaultProxy(target: string, port = 0): Promise<FaultP
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as { port: number }).port}`,
+    asked,
     passed,
     held: () => new Set(held.keys()),
     spoil: (how, only = /./) => {

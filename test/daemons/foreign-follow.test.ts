@@ -40,7 +40,10 @@ beforeAll(async () => {
   service = await startService({ folder: join(folder, 'service'), kubo: kubo.url, secret });
   const address = `/ip4/127.0.0.1/tcp/${service.swarm}/p2p/${service.peerId}`;
   template = await serveJson(() => ({
-    cluster: { secret, peer_addresses: [address], mdns_interval: '0s' },
+    cluster: {
+      ...{ secret, peer_addresses: [address], mdns_interval: '0s' },
+      listen_multiaddress: ['/ip4/0.0.0.0/tcp/9096'],
+    },
     consensus: { crdt: { cluster_name: 'ipfs-cluster', trusted_peers: [service.peerId] } },
     datastore: { pebble: {} },
     informer: { disk: { metric_ttl: '10s', metric_type: 'freespace' } },

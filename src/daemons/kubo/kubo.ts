@@ -136,6 +136,7 @@ export function createKubo({ role }: { readonly role: Role }): DaemonAdapter {
     binaries: ['ipfs'],
     needs: [],
     ports: { rpc: 5001, gateway: 8080, swarm: 4001 },
+    udpPorts: ['swarm'],
     api: 'rpc',
     checkMsMax: 3000,
     // A script shows its interpreter first.

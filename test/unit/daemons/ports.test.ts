@@ -1,4 +1,5 @@
 /** Ports: the wished one, the one of last time, or the next free one, and who holds the other. */
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
@@ -45,6 +46,32 @@ test('a taken port is left to its holder, who is named; the next free one is tak
   expect(notes[0]).toMatch(`kubo: api port ${api} is held by pid ${process.pid}`);
   expect(notes[1]).toBe(`kubo: api takes port ${ports.api} instead`);
   expect(servers[0]?.listening).toBe(true);
+});
+
+test('a port that is taken for UDP is no port for QUIC, and its holder is named', async () => {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port: swarm } = socket.address();
+  try {
+    const plain = await choosePorts(wishes({ swarm }));
+    expect(plain).toEqual({ ports: { swarm }, notes: [] });
+    const { ports, notes } = await choosePorts(wishes({ swarm }, { udp: ['swarm'] }));
+    expect(ports.swarm).toBeGreaterThan(swarm);
+    expect(notes[0]).toMatch(`kubo: swarm port ${swarm} (UDP) is held by pid ${process.pid}`);
+  } finally {
+    socket.close();
+  }
+});
+
+test('9098 is passed over on the way to a free port, unless it is asked for', async () => {
+  const claimed = (port: number): boolean => port === 9097;
+  const { ports } = await choosePorts(wishes({ api: 9097 }, { claimed }));
+  expect(ports.api).toBeGreaterThan(9098);
+  const asked = await choosePorts(wishes({ api: 9098 }, { claimed }));
+  const [note = ''] = asked.notes;
+  // Whoever else is on this machine may have it just now.
+  expect(asked.ports.api === 9098 || note.includes('port 9098 is held by')).toBe(true);
 });
 
 test('an orphan of ours is called one', async () => {
