@@ -120,4 +120,59 @@ export const operationBugs: readonly PlantedBug[] = [
       },
     ],
   },
+  {
+    name: 'pause-never-ends',
+    what: 'a pause is in force after its end',
+    edits: [
+      {
+        file: 'catalog/apply-operations.ts',
+        find: 'if (row === null || isOver(row.expires_at_ms, atMs)) return null;',
+        replace: 'if (row === null || isOver(row.expires_at_ms, atMs / 2)) return null;',
+      },
+    ],
+  },
+  {
+    name: 'resume-does-nothing',
+    what: 'a resume is answered and the cluster stays paused',
+    edits: [
+      {
+        file: 'catalog/apply-operations.ts',
+        find: "'nothing is paused');\n  context.tables.pauses.remove(old);\n",
+        replace: "'nothing is paused');\n",
+      },
+    ],
+  },
+  {
+    name: 'drain-outlives-membership',
+    what: 'who was forgotten while it was drained is drained when it comes back',
+    edits: [
+      {
+        file: 'catalog/apply-members.ts',
+        find: 'if (drain !== null) tables.drains.remove(drain);',
+        replace: 'if (drain === undefined) tables.drains.remove(drain);',
+      },
+    ],
+  },
+  {
+    name: 'departure-of-a-voter-forgotten',
+    what: 'that a voter left is not remembered: it is let in again as if nothing had been',
+    edits: [
+      {
+        file: 'consensus/members.ts',
+        find: 'departed: departedAfter(configuration, departure),\n  });\n}\n\n/** Departures',
+        replace: 'departed: departedAfter(configuration, null),\n  });\n}\n\n/** Departures',
+      },
+    ],
+  },
+  {
+    name: 'drain-of-a-stranger',
+    what: 'somebody who is no member is drained',
+    edits: [
+      {
+        file: 'catalog/apply-operations.ts',
+        find: 'owner, reason } = command;\n  if (tables.members.get(peer) === null)',
+        replace: 'owner, reason } = command;\n  if (tables.members.get(peer) === undefined)',
+      },
+    ],
+  },
 ];

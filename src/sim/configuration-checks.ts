@@ -1,9 +1,11 @@
 /**
- * Changes of the configuration. A joint configuration may be left only when it is committed: when
- * its entry is durable on a majority of the new voters and on a majority of the old ones. The disks
- * of the simulation are open to us, so that is looked up and not believed.
+ * Changes of the configuration. While the cluster is paused only a person changes voters, and who
+ * has left or was forgotten is a member again only when it was asked to join anew. A joint
+ * configuration may be left only when it is committed: when its entry is durable on a majority of
+ * the new voters and on a majority of the old ones. The disks of the simulation are open to us, so
+ * that is looked up and not believed.
  */
-import type { LogIndex, PeerId } from '../base/brand.ts';
+import type { LogIndex, Ms, PeerId } from '../base/brand.ts';
 import type { Configuration, PersistJob } from '../consensus/api.ts';
 import { decodeConfiguration } from '../wire/configuration.ts';
 import type { Fail } from './log-checks.ts';
@@ -12,6 +14,10 @@ import type { SimNode } from './sim-node.ts';
 export interface ConfigurationChecks {
   onStart(node: SimNode): void;
   onPersist(node: SimNode, job: PersistJob): void;
+  /** Somebody asked for a change of voters. */
+  excuse(untilMs: Ms): void;
+  /** Somebody asked for this peer to be let in anew. */
+  expectAnew(peer: PeerId): void;
   /** Joint changes that were left. */
   changes(): number;
 }
@@ -23,6 +29,7 @@ interface Known {
 }
 
 export interface ConfigurationCheckDeps {
+  readonly nowMs: () => Ms;
   readonly fail: Fail;
   readonly nodes: () => readonly SimNode[];
 }
@@ -36,7 +43,21 @@ function holds(node: SimNode, { index, hash }: Known): boolean {
 export function createConfigurationChecks(deps: ConfigurationCheckDeps): ConfigurationChecks {
   const { fail, nodes } = deps;
   const logs = new Map<PeerId, Known[]>();
+  const anew = new Set<PeerId>();
+  let excusedUntilMs: Ms = -1;
   let changes = 0;
+
+  /** What a leader writes after `before`. */
+  function checkWritten(node: SimNode, before: Known, next: Configuration): void {
+    const { outgoing, departed = [] } = before.configuration;
+    if (outgoing !== null && next.outgoing === null) checkLeft(node, before);
+    const entered = outgoing === null && next.outgoing !== null;
+    if (entered && node.standing().paused && deps.nowMs() > excusedUntilMs)
+      fail('paused-voters', `${node.id} changes the voters to ${next.voters} while paused`);
+    for (const { peerId } of departed)
+      if (!anew.has(peerId) && next.members.some((member) => member.peerId === peerId))
+        fail('forgotten-back', `${peerId} is a member again and did not join anew`);
+  }
 
   function majorityHolds(voters: readonly PeerId[], known: Known): boolean {
     const holders = nodes().filter((node) => voters.includes(node.id) && holds(node, known));
@@ -75,11 +96,16 @@ export function createConfigurationChecks(deps: ConfigurationCheckDeps): Configu
         if (kind !== 'config') continue;
         const configuration = decodeConfiguration(data);
         const before = log.at(-1);
-        const left = before !== undefined && before.configuration.outgoing !== null;
         const own = node.leads() && node.term() === term;
-        if (left && own && configuration.outgoing === null) checkLeft(node, before);
+        if (before !== undefined && own) checkWritten(node, before, configuration);
         log.push({ index, hash, configuration });
       }
+    },
+    excuse: (untilMs) => {
+      excusedUntilMs = Math.max(excusedUntilMs, untilMs);
+    },
+    expectAnew: (peer) => {
+      anew.add(peer);
     },
     changes: () => changes,
   };

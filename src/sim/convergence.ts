@@ -59,6 +59,10 @@ function differingCatalog(world: World, alive: readonly Running[]): string | nul
   const digest = first.node.catalog.digest();
   for (const { node } of alive)
     if (node.catalog.digest() !== digest) return `the catalogs of ${node.id} and others differ`;
+  const { drains, pause } = first.node.catalog.operations();
+  const { drained } = world.log.oracle.maintenance();
+  if (drains.length !== drained.length) return `drained: ${drains.length}, not ${drained.length}`;
+  if (pause?.expiresAtMs === null) return 'the cluster is still paused';
   const index = first.node.catalog.appliedIndex();
   for (const key of world.log.oracle.keys()) {
     const [type = '', name = ''] = key.split('/');

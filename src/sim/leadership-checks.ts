@@ -102,6 +102,7 @@ export function createLeadershipChecks(deps: LeadershipDeps): LeadershipChecks {
     if (heir === undefined || heir.certificate.rank <= from.certificate.rank) return;
     const nowMs = queue.nowMs();
     if (nowMs <= excusedUntilMs || deps.mustLeave(from)) return;
+    if (from.standing().paused) fail('paused-lead', `${from.id} hands over to ${to} while paused`);
     const { holdMs, takeoverCooldownMs } = from.timing;
     const shortest = 1 - clockRateErrorMax * 1.1;
     const lifeMs = nowMs - heir.startedMs();

@@ -9,6 +9,7 @@ import type { LogIndex } from '../base/brand.ts';
 import type { AppliedResult, Catalog } from '../catalog/api.ts';
 import { openCatalog } from '../catalog/catalog.ts';
 import { emptyDigest } from '../catalog/digest.ts';
+import { type OperationRecords, operations } from '../catalog/query-operations.ts';
 import type { Entry } from '../wire/entry.ts';
 
 export interface Dump {
@@ -27,6 +28,10 @@ export interface NodeCatalog {
   checkpoint(): void;
   install(dump: Dump): void;
   losePower(): void;
+  /** What is drained, and the pause; as everybody asks for it. */
+  operations(): OperationRecords;
+  /** The version of a pin's allocation here, null when there is no such pin. */
+  allocationOf(cid: string): LogIndex | null;
   /** The version of an index row here, 0 when there is none. */
   versionOf(type: string, key: string): number;
   close(): void;
@@ -135,6 +140,13 @@ export function createNodeCatalog(entryAt: (index: LogIndex) => Entry | null): N
     losePower: () => {
       if (applied !== saved) rebuild();
     },
+    operations: () => operations(opened.db, {}) as OperationRecords,
+    allocationOf: (cid) => {
+      const found = opened.db
+        .prepare('SELECT allocation_version AS version FROM pins WHERE cid = ?')
+        .get(cid);
+      return found === undefined ? null : Number(found.version);
+    },
     versionOf: (type, key) => {
       const found = row.get(type, key) as { version: number } | undefined;
       return found?.version ?? 0;
@@ -167,6 +179,8 @@ export function createBlankCatalog(): NodeCatalog {
     losePower: () => {
       applied = saved;
     },
+    operations: () => ({ drains: [], pause: null, stopping: null }),
+    allocationOf: () => null,
     versionOf: () => 0,
     close: () => undefined,
   };

@@ -204,6 +204,7 @@ function forgottenMember(seed: number): boolean {
       const member = gone.certificate;
       if (ask(world, leader, { type: 'admit', member }) === 'applied')
         broken(world, 'forgotten-back', `${gone.id} was forgotten and is a member again`);
+      world.configurations.expectAnew(gone.id);
       return ask(world, leader, { type: 'admit', member, anew: true }) === 'applied';
     },
     quick,

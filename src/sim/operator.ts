@@ -25,9 +25,12 @@ export interface OperatorDeps {
   readonly nodes: () => readonly SimNode[];
   readonly acknowledged: () => LogIndex;
   readonly excuseHandOver: (untilMs: Ms) => void;
+  readonly excuseVoters: (untilMs: Ms) => void;
 }
 
 const retryMs: Ms = 150;
+/** A change waits at the leader for its turn, and its message may come late. */
+const changeMsMax: Ms = 15_000;
 
 export function createOperator(deps: OperatorDeps): Operator {
   const { queue, prng, checks } = deps;
@@ -70,6 +73,7 @@ export function createOperator(deps: OperatorDeps): Operator {
       again();
       return;
     }
+    if (wanted.type !== 'admit') deps.excuseVoters(queue.nowMs() + changeMsMax);
     let over = false;
     const end = (answer: Answered): void => {
       if (over) return;

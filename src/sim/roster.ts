@@ -39,6 +39,7 @@ export function certificate(peerId: PeerId, role: Role, within: number): Certifi
 export function createRoster({ world, operator, prng, spare }: RosterDeps): Roster {
   const active: number[] = [];
   const waiting = [...spare];
+  const departed: SimNode[] = [];
   let replaced = 0;
   let lastShrinkMs = Number.NEGATIVE_INFINITY;
 
@@ -55,18 +56,40 @@ export function createRoster({ world, operator, prng, spare }: RosterDeps): Rost
     });
   }
 
-  function forget(): void {
+  /** A person forgets it, or it leaves by itself; it is gone until it is asked to come anew. */
+  function depart(): void {
     const candidates = active.map(nodeAt).filter((node) => node.admitted && !node.leads());
     if (candidates.length < 4) return;
     const node = prng.pick(candidates);
     lastShrinkMs = world.queue.nowMs();
-    operator.change({ type: 'forget', peerId: node.id }, 5, (applied) => {
+    const how = prng.chance(0.5) ? 'left' : 'forgotten';
+    operator.change({ type: 'forget', peerId: node.id, how }, 5, (applied) => {
       if (!applied) return;
       node.admitted = false;
       active.splice(active.indexOf(node.number), 1);
+      departed.push(node);
       // Whoever forgets a node does not always switch it off as well.
       if (prng.chance(0.7)) world.end(node.number, 'kill');
       else if (node.state() === 'stopped') node.resume();
+    });
+  }
+
+  /** Whoever is gone asks to be let in: as if nothing had been, or anew. */
+  function comeBack(): void {
+    const node = departed.shift();
+    if (node === undefined || nodeAt(node.number) !== node) return;
+    if (prng.chance(0.5)) {
+      departed.push(node);
+      operator.change({ type: 'admit', member: node.certificate }, 2, (applied) => {
+        if (applied) world.fail('forgotten-back', `${node.id} is let in without joining anew`);
+      });
+      return;
+    }
+    world.configurations.expectAnew(node.id);
+    active.push(node.number);
+    world.start(node.number);
+    operator.change({ type: 'admit', member: node.certificate, anew: true }, tries, (applied) => {
+      if (applied) node.admitted = true;
     });
   }
 
@@ -132,16 +155,17 @@ export function createRoster({ world, operator, prng, spare }: RosterDeps): Rost
     active: () => active,
     admit,
     change: () => {
-      const kind = prng.int(8);
+      const kind = prng.int(9);
       const next = waiting[0];
       if (kind === 0 && next !== undefined) {
         waiting.shift();
         admit(next, () => undefined);
-      } else if (kind <= 1) forget();
+      } else if (kind <= 1) depart();
       else if (kind === 2) changeRights();
       else if (kind === 3) damage();
       else if (kind === 4) voters();
-      else if (kind === 5) operator.transfer(null);
+      else if (kind === 5) comeBack();
+      else if (kind === 6) operator.transfer(null);
       else operator.transfer(nodeAt(prng.pick(active)).id);
     },
   };

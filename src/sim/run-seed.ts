@@ -9,6 +9,7 @@ import { type Client, createClient } from './client.ts';
 import { explainUnrest } from './convergence.ts';
 import { asSimFailure, SimFailure } from './failure.ts';
 import { createFaults, type Faults } from './faults.ts';
+import { createMaintenance, type Maintenance } from './maintenance.ts';
 import { createOperator } from './operator.ts';
 import { createRoster, type Roster } from './roster.ts';
 import { createSeedPlan, type SeedPlan } from './seed-plan.ts';
@@ -112,8 +113,16 @@ function makeClients(world: World, plan: SeedPlan): Client[] {
   return clients;
 }
 
-function burn(world: World, plan: SeedPlan, roster: Roster, faults: Faults, clients: Client[]) {
+interface Burning {
+  readonly roster: Roster;
+  readonly faults: Faults;
+  readonly clients: readonly Client[];
+  readonly maintenance: Maintenance;
+}
+
+function burn(world: World, plan: SeedPlan, burning: Burning): number {
   const { prng, queue } = world;
+  const { roster, faults, clients, maintenance } = burning;
   let over = false;
   let strikes = 0;
   const ended = (): boolean => over;
@@ -151,6 +160,10 @@ function burn(world: World, plan: SeedPlan, roster: Roster, faults: Faults, clie
     ended,
     () => prng.pick(world.nodes).checkpoint(plan.keepEntries),
   );
+  if (plan.maintained) {
+    repeat(world, () => prng.range(1000, 8000), ended, maintenance.act);
+    repeat(world, () => prng.range(150, 900), ended, maintenance.allocate);
+  }
   for (const client of clients) client.start();
   const startMs = queue.nowMs();
   const enough = (): boolean =>
@@ -162,11 +175,15 @@ function burn(world: World, plan: SeedPlan, roster: Roster, faults: Faults, clie
   return strikes;
 }
 
-function rest(world: World, faults: Faults, clients: Client[], limitMs: Ms): void {
+function rest(world: World, burning: Burning, limitMs: Ms): void {
+  const { faults, clients, maintenance } = burning;
   faults.stopAll();
   for (const client of clients) client.finish();
+  maintenance.finish();
   const calm = (): boolean =>
-    clients.every((client) => client.idle()) && explainUnrest(world, null) === null;
+    clients.every((client) => client.idle()) &&
+    maintenance.idle() &&
+    explainUnrest(world, null) === null;
   if (runWhile(world, limitMs, () => !calm())) return;
   const waiting = clients.filter((client) => !client.idle()).length;
   throw unrest(world, `${waiting} clients wait; ${explainUnrest(world, null)}`);
@@ -183,6 +200,7 @@ export function runSeed(seed: number, options: SeedOptions = {}): SeedReport {
     ...{ queue, prng: prng.fork(), checks, acknowledged: log.acknowledged },
     nodes: () => world.nodes,
     excuseHandOver: world.leadership.excuseHandOver,
+    excuseVoters: world.configurations.excuse,
   });
   const roster = createRoster({ world, operator, prng: prng.fork(), spare: plan.spare });
   const faults = createFaults({
@@ -190,13 +208,15 @@ export function runSeed(seed: number, options: SeedOptions = {}): SeedReport {
     slots: roster.active,
   });
   const clients = makeClients(world, plan);
+  const maintenance = createMaintenance(world, prng.fork());
+  const burning = { roster, faults, clients, maintenance };
   let failure: SimFailure | null = null;
   let episodes = 0;
   try {
     form(world, plan, roster);
     world.network.setWeather(plan.weather);
-    episodes = burn(world, plan, roster, faults, clients);
-    rest(world, faults, clients, options.restMs ?? restMsMax);
+    episodes = burn(world, plan, burning);
+    rest(world, burning, options.restMs ?? restMsMax);
   } catch (thrown) {
     failure = asSimFailure(thrown, queue.nowMs());
   }

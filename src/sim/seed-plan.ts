@@ -15,6 +15,8 @@ export interface SeedPlan {
   readonly limits: ConsensusOptions['limits'];
   readonly weather: NetworkWeather;
   readonly clients: number;
+  /** People drain and pause while it burns. */
+  readonly maintained: boolean;
   readonly chaosMs: Ms;
   readonly episodes: number;
   readonly checkpointMs: Ms;
@@ -76,6 +78,7 @@ export function createSeedPlan(prng: Prng): SeedPlan {
     limits: prng.chance(0.7) ? small : undefined,
     weather: prng.pick(weathers),
     clients: 2 + prng.int(4),
+    maintained: prng.chance(0.6),
     chaosMs: prng.range(30_000, 33_000),
     episodes: 5 + prng.int(14),
     checkpointMs: prng.range(200, 2000),

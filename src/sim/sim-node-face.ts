@@ -11,6 +11,7 @@ import type { EventQueue } from './event-queue.ts';
 import type { NodeCatalog } from './node-catalog.ts';
 import type { NodeClock } from './node-clock.ts';
 import type { NodeDisk } from './node-disk.ts';
+import type { Standing } from './node-standing.ts';
 import type { NodeObserver } from './observer.ts';
 
 export type ProcessState = 'running' | 'stopped' | 'absent';
@@ -56,6 +57,8 @@ export interface SimNode {
   /** It was made a member and not forgotten since. */
   admitted: boolean;
   readonly state: () => ProcessState;
+  /** What it knows of drains and of a pause. */
+  readonly standing: () => Standing;
   readonly core: () => Consensus | null;
   readonly now: () => Now;
   /** What was found to be damaged at the last start, or null. */

@@ -11,6 +11,7 @@ import type { Consensus, Event, Ready } from '../consensus/api.ts';
 import { createConsensus } from '../consensus/consensus.ts';
 import { decodeMessage, encodeMessage, type Message } from '../wire/consensus-message.ts';
 import type { Entry } from '../wire/entry.ts';
+import { createNodeStanding } from './node-standing.ts';
 import type { SimNode, SimNodeDeps, SimNodeOptions } from './sim-node-face.ts';
 
 export type { SimNode, SimNodeDeps, SimNodeOptions } from './sim-node-face.ts';
@@ -32,6 +33,11 @@ export function createSimNode(deps: SimNodeDeps, options: SimNodeOptions): SimNo
   let wakeAtMs = Number.POSITIVE_INFINITY;
 
   const now = (): Now => clock.now(queue.nowMs());
+  const standing = createNodeStanding({
+    ...{ id: options.id, queue, catalog, prng: prng.fork() },
+    wallMs: () => clock.wallMs(queue.nowMs()),
+    tell: (facts) => enqueue({ type: 'local', facts }),
+  });
 
   const node: SimNode = {
     number: options.number,
@@ -48,6 +54,7 @@ export function createSimNode(deps: SimNodeDeps, options: SimNodeOptions): SimNo
     troubled: false,
     admitted: false,
     state: () => (core === null ? 'absent' : halted ? 'stopped' : 'running'),
+    standing: standing.view,
     core: () => core,
     now,
     damage: () => damage,
@@ -108,6 +115,7 @@ export function createSimNode(deps: SimNodeDeps, options: SimNodeOptions): SimNo
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     });
     observer.onStart(node);
+    standing.onStart();
     post({ type: 'tick' });
   }
 
@@ -134,10 +142,16 @@ export function createSimNode(deps: SimNodeDeps, options: SimNodeOptions): SimNo
     // A woken process sees its timers and its sockets in any order.
     if (prng.chance(0.5)) late.unshift({ type: 'tick' });
     else late.push({ type: 'tick' });
-    for (const event of late) post(event);
+    for (const event of late) enqueue(event);
   }
 
+  /** Facts that somebody puts upon the node count together with what its catalog says. */
   function post(event: Event): void {
+    if (event.type === 'local') enqueue({ type: 'local', facts: standing.merged(event.facts) });
+    else enqueue(event);
+  }
+
+  function enqueue(event: Event): void {
     if (core === null) return;
     if (halted) {
       waiting.push(event);
@@ -194,6 +208,7 @@ export function createSimNode(deps: SimNodeDeps, options: SimNodeOptions): SimNo
         if (toApply.length > 0) applyNow();
         deps.installSnapshot(job.installSnapshot.ref);
         observer.onInstalled(node, job.installSnapshot.meta.index);
+        standing.onApplied(null);
       }
       post({ type: 'persisted', id: job.id });
     });
@@ -221,6 +236,7 @@ export function createSimNode(deps: SimNodeDeps, options: SimNodeOptions): SimNo
     toApply = [];
     const results = catalog.apply(entries);
     observer.onApplied(node, entries, results);
+    standing.onApplied(entries);
     const index: LogIndex = present(entries.at(-1), 'an applied entry').index;
     post({ type: 'applied', index, results });
   }

@@ -34,6 +34,8 @@ export const clusterId = 'c'.repeat(32);
 export const epochId = 'e'.repeat(32);
 /** A resignation because of a stall may come this long after the stall has ended. */
 const freshlyFreedMs = 500;
+/** What a drained leader began may still be under way. */
+const wornOffMs = 1500;
 
 /** What travels between machines: frames of the protocol, and orders of an acting leader. */
 export type Packet =
@@ -122,12 +124,16 @@ export function createWorld(options: WorldOptions): World {
   };
   const log = createLogChecks(fail);
   const durability = createDurabilityChecks(fail);
-  const configurations = createConfigurationChecks({ fail, nodes: () => nodes });
+  const configurations = createConfigurationChecks({
+    ...{ fail, nowMs: queue.nowMs, nodes: () => nodes },
+  });
   const clients = createClientChecks({ queue, fail, log });
   const leadership = createLeadershipChecks({
     ...{ queue, fail, nodes: () => nodes },
     mustLeave: (node) =>
       node.troubled ||
+      queue.nowMs() - node.standing().drainedMs < wornOffMs ||
+      node.standing().draining ||
       node.disk.isStuck() ||
       node.applyStuck ||
       queue.nowMs() - node.freedMs < freshlyFreedMs ||
