@@ -15,6 +15,7 @@ const refused = new Map();
 let counting = false;
 let running = true;
 let sequence = 0;
+let answered = 0;
 
 const base64 = (text) => Buffer.from(text).toString('base64');
 const entryOf = (n) => `{"n":${n},"text":"an entry of the shared index, of a usual size"}`;
@@ -80,6 +81,7 @@ function client() {
       const length = answerLength(pending);
       if (length === null || pending.length < length) return;
       const status = pending.slice(9, 12);
+      if (status === '200') answered += 1;
       if (counting) {
         if (status === '200') latenciesMs.push(performance.now() - sentMs);
         else refused.set(status, (refused.get(status) ?? 0) + 1);
@@ -107,6 +109,8 @@ console.log(
     perSecond: (latenciesMs.length * batch) / elapsedS,
     p50Ms: at(0.5),
     p99Ms: at(0.99),
+    /** Of the whole run, warm-up included. */
+    writes: answered * batch,
     maxMs: latenciesMs.at(-1) ?? null,
     refused: Object.fromEntries(refused),
     cpuS: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,

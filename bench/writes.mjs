@@ -3,7 +3,7 @@
 // applied; alternating with etcd over its JSON gateway, by the same load tool on the same disk. Tells
 // also where the time goes, from the agents' own stage timings and CPU time.
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,6 +48,19 @@ function profileBetween(before, after, seconds) {
   return { stages, cpuShare: rounded((after.cpuS - before.cpuS) / seconds, 2) };
 }
 
+const ticksPerSecond = 100;
+
+/** Processor time of a process so far, all of its threads, seconds. */
+function cpuSecondsOf(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+const sum = (list) => list.reduce((total, each) => total + each, 0);
+
+/** Microseconds of processor time that a write costs, over all voters and the load tool. */
+const cpuUsPerWrite = (load, voterS) => rounded(((load.cpuS + voterS) / load.writes) * 1e6, 1);
+
 async function loadOn(task, seconds) {
   const script = join(root, 'bench/load-client.mjs');
   const whole = { host: '127.0.0.1', seconds, warmupSeconds, ...task };
@@ -67,14 +80,19 @@ async function measure({ flock, node }, { clients, batch }, seconds) {
     leads: each.name === node.name,
     ...profileBetween(before[i], after[i], load.elapsedS),
   }));
-  return { ...load, clientCpuShare: rounded(load.cpuS / load.elapsedS, 2), profiles };
+  const voterS = sum(after.map(({ cpuS }, i) => cpuS - before[i].cpuS));
+  const clientCpuShare = rounded(load.cpuS / load.elapsedS, 2);
+  return { ...load, clientCpuShare, cpuUs: cpuUsPerWrite(load, voterS), profiles };
 }
 
 async function measureEtcd(etcd, { clients, batch }, seconds) {
   const leader = await etcd.leader();
   const prefix = `b${clients}-${batch}-${Date.now()}`;
   const port = Number(new URL(leader.url).port);
-  return loadOn({ kind: 'etcd', port, token: null, clients, batch, prefix }, seconds);
+  const pids = etcd.members.map((member) => member.pid());
+  const before = sum(pids.map(cpuSecondsOf));
+  const load = await loadOn({ kind: 'etcd', port, token: null, clients, batch, prefix }, seconds);
+  return { ...load, cpuUs: cpuUsPerWrite(load, sum(pids.map(cpuSecondsOf)) - before) };
 }
 
 /** What the disk gives: appends of 4 kB with fdatasync, one after the other. */
@@ -133,7 +151,9 @@ export async function run({ rounds, seconds, say }) {
         const [own, peer] = [ours.at(-1), theirs.at(-1)];
         const beside = peer ? `, etcd ${rounded(peer.perSecond, 0)}/s` : '';
         const refused = JSON.stringify([own.refused, peer?.refused ?? {}]);
-        say(`round ${round}, ${what}: ${rounded(own.perSecond, 0)}/s${beside}, refused ${refused}`);
+        const cpu = `processor ${own.cpuUs} and ${peer?.cpuUs ?? '-'} us a write`;
+        const figures = `${rounded(own.perSecond, 0)}/s${beside}, ${cpu}`;
+        say(`round ${round}, ${what}: ${figures}, refused ${refused}`);
       }
   } finally {
     await etcd?.end();

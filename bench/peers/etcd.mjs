@@ -65,6 +65,7 @@ export async function startEtcd({ heartbeatMs = 100, electionMs = 1000 } = {}) {
       start() {
         child = spawn('etcd', settings, { stdio: ['ignore', out, out] });
       },
+      pid: () => child?.pid ?? null,
       alive: () => child !== null && child.exitCode === null && child.signalCode === null,
       signal: (name) => child.kill(name),
       gone: () =>
