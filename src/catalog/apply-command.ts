@@ -5,10 +5,11 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { unreachable } from '../base/assert.ts';
 import type { Command, CommandResult, SimpleCommand } from '../wire/command.ts';
+import type { IndexWrite, IndexWrites } from '../wire/index-write.ts';
 import { type ApplyContext, done, refused } from './apply-context.ts';
 import { applyFederation, applyFederationPeer } from './apply-federation.ts';
 import { applyRevocation, applyTokenPut, applyTokenUse } from './apply-identity.ts';
-import { applyIndexPut, applyIndexRemove } from './apply-index.ts';
+import { applyIndexPut, applyIndexRemove, applyIndexWrite } from './apply-index.ts';
 import {
   applyDrain,
   applyPause,
@@ -72,20 +73,31 @@ function applySimple(context: ApplyContext, command: SimpleCommand): CommandResu
   }
 }
 
-export type ApplyCommand = (context: ApplyContext, command: Command) => CommandResult;
+export interface ApplyCommand {
+  command(context: ApplyContext, command: Command): CommandResult;
+  writes(context: ApplyContext, writes: IndexWrites): CommandResult;
+}
+
+const typeOfWrite = ({ value }: IndexWrite): string => (value === null ? 'index.rm' : 'index.put');
 
 export function createApplyCommand(db: DatabaseSync): ApplyCommand {
   const savepoint = db.prepare('SAVEPOINT batch');
   const release = db.prepare('RELEASE batch');
   const rollback = db.prepare('ROLLBACK TO batch');
-  return (context, command) => {
-    if (command.type !== 'batch') return applySimple(context, command);
+
+  /** All of the members, or none. */
+  function inBatch<T>(
+    context: ApplyContext,
+    members: readonly T[],
+    apply: (context: ApplyContext, member: T) => CommandResult,
+    typeOf: (member: T) => string,
+  ): CommandResult {
     const { digest, counters } = context.tables;
     const before = { digest: digest.text(), counters: counters.mark() };
     savepoint.run();
     const versions: (number | null)[] = [];
-    for (const [at, member] of command.commands.entries()) {
-      const result = applySimple(context, member);
+    for (const [at, member] of members.entries()) {
+      const result = apply(context, member);
       if (result.ok) {
         versions.push(result.version);
         continue;
@@ -94,9 +106,25 @@ export function createApplyCommand(db: DatabaseSync): ApplyCommand {
       release.run();
       digest.load(before.digest);
       counters.returnTo(before.counters);
-      return { ...result, detail: `command ${at} of the batch (${member.type}): ${result.detail}` };
+      return {
+        ...result,
+        detail: `command ${at} of the batch (${typeOf(member)}): ${result.detail}`,
+      };
     }
     release.run();
     return done(context, context.index, { versions });
+  }
+
+  return {
+    command: (context, command) =>
+      command.type === 'batch'
+        ? inBatch(context, command.commands, applySimple, ({ type }) => type)
+        : applySimple(context, command),
+    writes: (context, { batch, writes }) => {
+      const [first] = writes;
+      return batch || first === undefined
+        ? inBatch(context, writes, applyIndexWrite, typeOfWrite)
+        : applyIndexWrite(context, first);
+    },
   };
 }

@@ -7,7 +7,7 @@
  */
 import type { DatabaseSync } from 'node:sqlite';
 import { assert } from '../base/assert.ts';
-import type { LogIndex } from '../base/brand.ts';
+import type { LogIndex, PeerId, SessionId } from '../base/brand.ts';
 import { asAgentError, type ErrorCode } from '../base/error.ts';
 import {
   type CommandResult,
@@ -18,9 +18,10 @@ import {
 } from '../wire/command.ts';
 import { type Configuration, decodeConfiguration } from '../wire/configuration.ts';
 import type { Entry } from '../wire/entry.ts';
+import { type IndexWrites, readIndexWrites } from '../wire/index-write.ts';
 import type { AppliedResult, Catalog } from './api.ts';
 import { createApplyCommand } from './apply-command.ts';
-import { type ApplyContext, refused } from './apply-context.ts';
+import { type ApplyContext, done, refused } from './apply-context.ts';
 import { applyConfiguration } from './apply-members.ts';
 import { emptyDigest } from './digest.ts';
 import { dumpState, restoreState } from './dump.ts';
@@ -133,13 +134,17 @@ function createMeta(db: DatabaseSync): Meta {
 type Decoded =
   | { readonly type: 'config'; readonly configuration: Configuration }
   | { readonly type: 'command'; readonly envelope: Envelope }
+  /** A command, too, in its commonest shape. */
+  | { readonly type: 'writes'; readonly writes: IndexWrites }
   | { readonly type: 'refused'; readonly code: ErrorCode; readonly detail: string };
 
 function decodeData(entry: Entry): Decoded {
   try {
-    return entry.kind === 'config'
-      ? { type: 'config', configuration: decodeConfiguration(entry.data) }
-      : { type: 'command', envelope: decodeEnvelope(entry.data) };
+    if (entry.kind === 'config')
+      return { type: 'config', configuration: decodeConfiguration(entry.data) };
+    const writes = readIndexWrites(entry.data);
+    if (writes !== null) return { type: 'writes', writes };
+    return { type: 'command', envelope: decodeEnvelope(entry.data) };
   } catch (thrown) {
     const { code, message } = asAgentError(thrown);
     return { type: 'refused', code, detail: message };
@@ -157,31 +162,38 @@ function createApplyEntry(db: DatabaseSync, tables: Tables, limits: CatalogLimit
   const idempotency = createIdempotency(tables, limits);
   const applyCommand = createApplyCommand(db);
 
-  const answerOnce = (context: ApplyContext, envelope: Envelope): CommandResult | Uint8Array => {
-    const { session, seq, command } = envelope;
-    if (command.type === 'session.open') {
-      if (seq !== 0) return refused(context, 'bad-request', 'session.open has sequence 0');
-      const opened = sessions.open(session, command.node, context.index);
-      if (!opened.ok) return refused(context, 'session-expired', opened.detail);
-      return { ok: true, index: context.index, version: null, value: null };
-    }
-    if (seq === 0) return refused(context, 'bad-request', 'sequence 0 opens a session');
+  const openSession = (context: ApplyContext, id: SessionId, seq: number, node: PeerId) => {
+    if (seq !== 0) return refused(context, 'bad-request', 'session.open has sequence 0');
+    const opened = sessions.open(id, node, context.index);
+    if (!opened.ok) return refused(context, 'session-expired', opened.detail);
+    return done(context, null);
+  };
+
+  /** Runs what this sequence of the session asks for, unless it ran before. */
+  const answerOnce = (
+    context: ApplyContext,
+    { session, seq }: Pick<Envelope, 'session' | 'seq'>,
+    run: () => CommandResult,
+  ): Uint8Array => {
+    const refuse = (code: ErrorCode, detail: string) =>
+      encodeResult(refused(context, code, detail));
+    if (seq === 0) return refuse('bad-request', 'sequence 0 opens a session');
     const turn = sessions.turn(session, seq, context.index);
     if (turn.type === 'repeated') return turn.result;
-    if (turn.type === 'expired') return refused(context, 'session-expired', turn.detail);
-    const result = encodeResult(answerKeyed(context, envelope));
-    sessions.keep({ session, seq, result }, turn.replaced, context.index);
+    if (turn.type === 'expired') return refuse('session-expired', turn.detail);
+    const result = encodeResult(run());
+    sessions.keep(session, seq, context.index, result);
     return result;
   };
 
   const answerKeyed = (context: ApplyContext, envelope: Envelope): CommandResult => {
     const wanted = envelope.idempotency;
-    if (wanted === null) return applyCommand(context, envelope.command);
+    if (wanted === null) return applyCommand.command(context, envelope.command);
     const known = idempotency.find(wanted.key);
     if (known !== null && known.request_hash !== wanted.requestHash)
       return refused(context, 'conflict', 'this idempotency key came with another request');
     if (known !== null) return decodeResult(known.result);
-    const result = applyCommand(context, envelope.command);
+    const result = applyCommand.command(context, envelope.command);
     idempotency.keep({
       key: wanted.key,
       request_hash: wanted.requestHash,
@@ -194,15 +206,26 @@ function createApplyEntry(db: DatabaseSync, tables: Tables, limits: CatalogLimit
   const applyData = (entry: Entry): Uint8Array => {
     const context = { tables, limits, index: entry.index, atMs: 0 };
     const decoded = decodeData(entry);
-    if (decoded.type === 'refused')
-      return encodeResult(refused(context, decoded.code, decoded.detail));
-    if (decoded.type === 'config') {
-      applyConfiguration(tables, decoded.configuration);
-      return nothing;
+    switch (decoded.type) {
+      case 'refused':
+        return encodeResult(refused(context, decoded.code, decoded.detail));
+      case 'config':
+        applyConfiguration(tables, decoded.configuration);
+        return nothing;
+      case 'writes': {
+        const { writes } = decoded;
+        const at = { ...context, atMs: writes.atMs };
+        return answerOnce(at, writes, () => applyCommand.writes(at, writes));
+      }
+      case 'command': {
+        const { envelope } = decoded;
+        const { session, seq, command } = envelope;
+        const at = { ...context, atMs: envelope.atMs };
+        if (command.type === 'session.open')
+          return encodeResult(openSession(at, session, seq, command.node));
+        return answerOnce(at, envelope, () => answerKeyed(at, envelope));
+      }
     }
-    const { envelope } = decoded;
-    const answer = answerOnce({ ...context, atMs: envelope.atMs }, envelope);
-    return answer instanceof Uint8Array ? answer : encodeResult(answer);
   };
 
   return {

@@ -28,9 +28,13 @@ function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
+/** The SHA-256 of one row. */
+export type RowHash = Buffer;
+
 export interface SetDigest {
-  add(table: string, values: readonly SqlValue[]): void;
-  remove(table: string, values: readonly SqlValue[]): void;
+  hashOf(table: string, values: readonly SqlValue[]): RowHash;
+  add(row: RowHash): void;
+  remove(row: RowHash): void;
   /** 64 lower-case hex digits. */
   text(): string;
   load(text: string): void;
@@ -40,16 +44,13 @@ export const emptyDigest = '0'.repeat(64);
 
 export function createSetDigest(): SetDigest {
   const sum = new Uint32Array(lanes);
-  const rowHash = (table: string, values: readonly SqlValue[]): Buffer =>
-    hash('sha256', rowText(table, values), 'buffer');
   return {
-    add: (table, values) => {
-      const bytes = rowHash(table, values);
-      for (let i = 0; i < lanes; i++) sum[i] = (sum[i] ?? 0) + bytes.readUInt32BE(i * 4);
+    hashOf: (table, values) => hash('sha256', rowText(table, values), 'buffer'),
+    add: (row) => {
+      for (let i = 0; i < lanes; i++) sum[i] = (sum[i] ?? 0) + row.readUInt32BE(i * 4);
     },
-    remove: (table, values) => {
-      const bytes = rowHash(table, values);
-      for (let i = 0; i < lanes; i++) sum[i] = (sum[i] ?? 0) - bytes.readUInt32BE(i * 4);
+    remove: (row) => {
+      for (let i = 0; i < lanes; i++) sum[i] = (sum[i] ?? 0) - row.readUInt32BE(i * 4);
     },
     text: () => Array.from(sum, (lane) => lane.toString(16).padStart(8, '0')).join(''),
     load: (text) => {

@@ -10,24 +10,20 @@
  */
 import type { LogIndex, SessionId } from '../base/brand.ts';
 import type { CatalogLimits } from './limits.ts';
-import type { SessionResultRow, SessionRow } from './schema.ts';
+import { createResultWindows } from './result-windows.ts';
+import type { SessionRow } from './schema.ts';
 import type { Tables } from './tables.ts';
 
 export type Turn =
-  /** `replaced`: what its result will take the place of. */
-  | { readonly type: 'run'; readonly replaced: SessionResultRow | null }
+  | { readonly type: 'run' }
   | { readonly type: 'repeated'; readonly result: Uint8Array }
   | { readonly type: 'expired'; readonly detail: string };
 
 export interface Sessions {
   open(id: SessionId, node: string, index: LogIndex): { ok: true } | { ok: false; detail: string };
   turn(id: SessionId, seq: number, index: LogIndex): Turn;
-  /** Keeps the result of a sequence whose turn was `run`, in place of `replaced`. */
-  keep(
-    kept: Omit<SessionResultRow, 'slot'>,
-    replaced: SessionResultRow | null,
-    index: LogIndex,
-  ): void;
+  /** Keeps the result of a sequence whose turn was `run`. */
+  keep(id: SessionId, seq: number, index: LogIndex, result: Uint8Array): void;
   sweep(index: LogIndex): void;
   /** Writes what is only in memory; called before every commit. */
   flush(): void;
@@ -53,9 +49,10 @@ export function createSessions(tables: Tables, limits: CatalogLimits): Sessions 
     'WHERE closed = 0 AND last_index < ? ORDER BY last_index, id LIMIT ?',
   );
   const oldestClosed = sessions.select('WHERE closed = 1 ORDER BY last_index, id LIMIT 1');
-  const resultsOf = results.select('WHERE session = ? ORDER BY slot');
+  const windows = createResultWindows(results, window);
 
   const flush = (): void => {
+    windows.flush();
     for (const session of live.values()) {
       if (session.row.last_index === session.stored.last_index) continue;
       sessions.put(session.row, session.stored);
@@ -75,7 +72,7 @@ export function createSessions(tables: Tables, limits: CatalogLimits): Sessions 
   };
 
   const close = (row: SessionRow): void => {
-    for (const result of resultsOf.all(row.id)) results.remove(result as SessionResultRow);
+    windows.remove(row.id);
     sessions.put({ ...row, closed: 1 }, row);
     live.delete(row.id);
     tables.counters.add('sessions', -1);
@@ -89,7 +86,10 @@ export function createSessions(tables: Tables, limits: CatalogLimits): Sessions 
 
   return {
     flush,
-    reset: () => live.clear(),
+    reset: () => {
+      live.clear();
+      windows.reset();
+    },
     open: (id, node, index) => {
       const known = sessions.get(id);
       if (known !== null) {
@@ -113,15 +113,13 @@ export function createSessions(tables: Tables, limits: CatalogLimits): Sessions 
       const highest = session.row.seq_max;
       if (seq <= highest - window)
         return { type: 'expired', detail: `sequence ${seq} is out of the session's window` };
-      const kept = results.get(id, seq % window);
-      if (kept?.seq === seq) return { type: 'repeated', result: kept.result };
-      return { type: 'run', replaced: kept };
+      const kept = windows.find(id, seq);
+      return kept === null ? { type: 'run' } : { type: 'repeated', result: kept };
     },
-    keep: (kept, replaced, index) => {
-      const { session: id, seq } = kept;
+    keep: (id, seq, index, result) => {
       const session = find(id, index);
       if (session === null) return;
-      results.put({ ...kept, slot: seq % window }, replaced);
+      windows.keep(id, seq, result);
       session.row.seq_max = Math.max(session.row.seq_max, seq);
       session.row.last_index = index;
     },

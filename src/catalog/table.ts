@@ -4,7 +4,7 @@
  * a wrong old row would spoil the digest, which the tests recompute from the rows.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { SetDigest, SqlValue } from './digest.ts';
+import type { RowHash, SetDigest, SqlValue } from './digest.ts';
 
 export interface TableSpec {
   readonly name: string;
@@ -20,6 +20,12 @@ export interface Table<R extends Row> {
   get(...key: SqlValue[]): R | null;
   /** Inserts or replaces; `old` is the row that is there now, or null. */
   put(row: R, old: R | null): void;
+  /** Inserts where no row with this key is; false: there is one, and nothing was done. */
+  insert(row: R): boolean;
+  /** Inserts or replaces; `old` is the hash of the row that is there. Answers the new one's. */
+  replace(row: R, old: RowHash | null): RowHash;
+  /** What the digest counts for a row. */
+  hashOf(row: R): RowHash;
   remove(old: R): void;
   /** Every row in key order. */
   rows(): IterableIterator<R>;
@@ -47,6 +53,9 @@ export function createTable<R extends Row>(
     `INSERT INTO ${name} (${list(columns)}) VALUES (${marks})
      ON CONFLICT (${list(key)}) ${onConflict}`,
   );
+  const insertOne = db.prepare(
+    `INSERT INTO ${name} (${list(columns)}) VALUES (${marks}) ON CONFLICT DO NOTHING`,
+  );
   const removeOne = db.prepare(`DELETE FROM ${name} WHERE ${condition}`);
   const all = db.prepare(`SELECT ${list(columns)} FROM ${name} ORDER BY ${list(key)}`);
   const valuesOf = (row: R): SqlValue[] => columns.map((column) => row[column] as SqlValue);
@@ -54,14 +63,29 @@ export function createTable<R extends Row>(
     spec,
     valuesOf,
     get: (...wanted) => (getOne.get(...wanted) as R | undefined) ?? null,
+    hashOf: (row) => digest.hashOf(name, valuesOf(row)),
     put: (row, old) => {
       const values = valuesOf(row);
-      if (old !== null) digest.remove(name, valuesOf(old));
-      digest.add(name, values);
+      if (old !== null) digest.remove(digest.hashOf(name, valuesOf(old)));
+      digest.add(digest.hashOf(name, values));
       upsert.run(...values);
     },
+    insert: (row) => {
+      const values = valuesOf(row);
+      if (insertOne.run(...values).changes === 0) return false;
+      digest.add(digest.hashOf(name, values));
+      return true;
+    },
+    replace: (row, old) => {
+      const values = valuesOf(row);
+      const hash = digest.hashOf(name, values);
+      if (old !== null) digest.remove(old);
+      digest.add(hash);
+      upsert.run(...values);
+      return hash;
+    },
     remove: (old) => {
-      digest.remove(name, valuesOf(old));
+      digest.remove(digest.hashOf(name, valuesOf(old)));
       removeOne.run(...key.map((column) => old[column] as SqlValue));
     },
     rows: () => all.iterate() as IterableIterator<R>,

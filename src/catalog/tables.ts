@@ -120,6 +120,6 @@ export function createTables(db: DatabaseSync): Tables {
 export function recomputeDigest(tables: Tables): string {
   const digest = createSetDigest();
   for (const table of tables.state)
-    for (const row of table.rows()) digest.add(table.spec.name, table.valuesOf(row));
+    for (const row of table.rows()) digest.add(digest.hashOf(table.spec.name, table.valuesOf(row)));
   return digest.text();
 }

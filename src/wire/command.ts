@@ -12,6 +12,7 @@ import { firstIssues, fromCbor } from './checked.ts';
 import { entryBytesMax } from './entry.ts';
 import { federationCommands } from './federation-command.ts';
 import { operationCommands } from './operation-command.ts';
+import { readPlainResult } from './plain-result.ts';
 import { fits } from './shape.ts';
 
 export const indexTypes = [
@@ -235,5 +236,5 @@ export function encodeResult(result: CommandResult): Uint8Array {
 }
 
 export function decodeResult(bytes: Uint8Array): CommandResult {
-  return decodeCbor(bytes) as CommandResult;
+  return readPlainResult(bytes) ?? (decodeCbor(bytes) as CommandResult);
 }
