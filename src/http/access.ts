@@ -39,6 +39,14 @@ export interface AccessRules {
 export interface Access {
   /** Throws `forbidden` or `unauthorized`; `write` is what the route says. */
   check(request: FastifyRequest, write: boolean): void;
+  /**
+   * Whether a request of a program, with the token in its usual form, surely passes every check;
+   * false says nothing against it.
+   */
+  allowsProgram(
+    headers: { readonly host: string; readonly authorization: string },
+    localAddress: string | undefined,
+  ): boolean;
 }
 
 const safeVerbs = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -71,11 +79,19 @@ export function createAccess(rules: AccessRules): Access {
   const beyondLoopback = !isLoopback(rules.host);
   const wanted = hash('sha256', rules.token, 'buffer');
 
-  function checkHost(request: FastifyRequest): void {
-    const name = hostNameOf(request.headers.host);
-    if (name !== null && (name === 'localhost' || names.has(name) || isLoopback(name))) return;
+  const bearer = Buffer.from(`Bearer ${rules.token}`, 'utf8');
+  let lastHost = { host: '', localAddress: '' };
+
+  function isOurs(host: string | undefined, localAddress: string | undefined): boolean {
+    const name = hostNameOf(host);
+    if (name === null) return false;
+    if (name === 'localhost' || names.has(name) || isLoopback(name)) return true;
     // An address can't be rebound: the one this connection came in on is as good as a name.
-    if (name !== null && beyondLoopback && name === request.socket.localAddress) return;
+    return beyondLoopback && name === localAddress;
+  }
+
+  function checkHost(request: FastifyRequest): void {
+    if (isOurs(request.headers.host, request.socket.localAddress)) return;
     throw new AgentError(
       'forbidden',
       `Host '${request.headers.host ?? ''}' is none of this node's names; use 127.0.0.1, ` +
@@ -95,6 +111,14 @@ export function createAccess(rules: AccessRules): Access {
   }
 
   return {
+    allowsProgram: ({ host, authorization }, localAddress = '') => {
+      if (host !== lastHost.host || localAddress !== lastHost.localAddress) {
+        if (!isOurs(host, localAddress)) return false;
+        lastHost = { host, localAddress };
+      }
+      const given = Buffer.from(authorization, 'utf8');
+      return given.length === bearer.length && timingSafeEqual(given, bearer);
+    },
     check(request, write) {
       checkHost(request);
       if (!safeVerbs.has(request.method)) refuseCrossSite(request);

@@ -110,11 +110,14 @@ export function proposeFor(
   });
 }
 
+/** A refusal by the catalog as the problem that it is. */
+export function refusalOf(result: Extract<CommandResult, { ok: false }>): ProblemError {
+  const { code, detail, version } = result;
+  return new ProblemError(code, detail, version === undefined ? {} : { currentVersion: version });
+}
+
 /** The result of a command that was applied with success; throws the refusal otherwise. */
 export function appliedOf(result: CommandResult): Extract<CommandResult, { ok: true }> {
-  if (!result.ok) {
-    const { code, detail, version } = result;
-    throw new ProblemError(code, detail, version === undefined ? {} : { currentVersion: version });
-  }
+  if (!result.ok) throw refusalOf(result);
   return result;
 }

@@ -20,8 +20,8 @@ import {
 import { ProblemError } from './problem.ts';
 import { type Exchange, type Route, route } from './route.ts';
 
-const operationsMax = 1000;
-const keyCharactersMax = 512;
+export const operationsMax = 1000;
+export const keyCharactersMax = 512;
 
 const key = z.string().min(1).max(keyCharactersMax);
 const value = z.record(z.string(), z.unknown());

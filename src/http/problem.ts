@@ -126,14 +126,26 @@ function sendDetail(reply: FastifyReply, problem: Problem): FastifyReply {
   return reply.code(422).send({ detail: lines });
 }
 
+/** Headers and body of a problem document. */
+export function problemAnswer(problem: Problem): {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+} {
+  const { retryAfterS } = problemKinds[problem.code];
+  return {
+    headers: {
+      ...(retryAfterS === null ? {} : { 'retry-after': String(retryAfterS) }),
+      ...(problem.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+      'content-type': 'application/problem+json',
+    },
+    body: JSON.stringify(problem),
+  };
+}
+
 /** Sends the problem document; the connection is closed where the request body wasn't read. */
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
-  const { retryAfterS } = problemKinds[problem.code];
-  if (retryAfterS !== null) reply.header('retry-after', String(retryAfterS));
-  if (problem.status === 401) reply.header('www-authenticate', 'Bearer');
-  if (isApi(reply.request.url)) return sendDetail(reply, problem);
-  return reply
-    .code(problem.status)
-    .header('content-type', 'application/problem+json')
-    .send(JSON.stringify(problem));
+  const { headers, body } = problemAnswer(problem);
+  if (!isApi(reply.request.url)) return reply.code(problem.status).headers(headers).send(body);
+  const { 'content-type': _, ...others } = headers;
+  return sendDetail(reply.headers(others), problem);
 }

@@ -13,6 +13,7 @@ import { createContentRoutes } from './content-routes.ts';
 import { createDaemonRoutes } from './daemon-routes.ts';
 import { createDashboardRoutes } from './dashboard/routes.ts';
 import { createEventRoutes } from './event-routes.ts';
+import { createFastLane } from './fast-lane.ts';
 import { createFederationRoutes } from './federation-routes.ts';
 import { createHttpMetrics } from './http-metrics.ts';
 import { createIdentityRoutes } from './identity-routes.ts';
@@ -142,9 +143,12 @@ export function createStatusPort(agent: Agent, options: StatusPortOptions): Stat
     const detail = `there is no ${asked}; /openapi.json names what there is`;
     return sendProblem(reply, problemOf(new AgentError('not-found', detail)));
   });
+  const observers = new Map<string, ReturnType<typeof metrics.observer>>();
   for (const each of routes) {
     const write = each.access !== 'read';
-    const observe = metrics.observer(`${each.method} ${each.url}`);
+    const name = `${each.method} ${each.url}`;
+    const observe = metrics.observer(name);
+    observers.set(name, observe);
     app.route({
       method: each.method === 'GET' ? ['GET', 'HEAD'] : each.method,
       url: fastifyPath(each.url),
@@ -164,6 +168,18 @@ export function createStatusPort(agent: Agent, options: StatusPortOptions): Stat
       },
     });
   }
+
+  const lane = createFastLane(app.server, {
+    agent,
+    access,
+    bodyBytesMax,
+    observe: (name, status, seconds) => observers.get(name)?.(status, seconds),
+    onBug,
+  });
+  app.addHook('preClose', (done) => {
+    lane.close();
+    done();
+  });
 
   return {
     server: app,
