@@ -79,7 +79,7 @@ import {
 } from './takeover.ts';
 import { validateTiming } from './timing.ts';
 import { encodeTransfer, handoverWakeMs, onTimeoutNow } from './transfer.ts';
-import { onPreVote, onVote } from './voting.ts';
+import { answerEarly, onPreVote, onVote } from './voting.ts';
 
 /** Entries handed to the catalog and not yet answered. */
 const applyingMax = 8192;
@@ -137,6 +137,7 @@ function dispatch(core: Core, event: Event): void {
       onLinkChange(core.links, event.peer, event.change, core.now.monoMs);
       if (event.change === 'opened' && core.lead) greetSoon(core, core.lead, event.peer);
       if (event.change === 'closed' && core.lead) noteUnlinked(core.lead, event.peer);
+      answerEarly(core, event.change);
       tickElection(core);
       tickLearning(core);
       return;

@@ -6,7 +6,12 @@
  */
 import type { LogIndex, Ms, PeerId, Term } from '../base/brand.ts';
 import type { Now } from '../base/clock.ts';
-import { type Message, protocolVersion, type Release } from '../wire/consensus-message.ts';
+import {
+  type Message,
+  type PreVote,
+  protocolVersion,
+  type Release,
+} from '../wire/consensus-message.ts';
 import type { Certificate } from '../wire/member.ts';
 import type { ConsensusOptions, HardState, LocalFacts, NodeState } from './api.ts';
 import type { Campaign } from './ballot.ts';
@@ -86,6 +91,8 @@ export interface Core {
   /** When the right to act ends unless the lease is renewed; kept while acting. */
   actingUntilMs: Ms;
   readonly election: Election;
+  /** Pre-votes refused by a promise while the link to its leader had closed, by candidate. */
+  readonly early: Map<PeerId, { message: PreVote; shown: Certificate | null }>;
   lead: Lead | null;
   readonly learning: Learning;
   readonly desk: Desk;
@@ -141,6 +148,7 @@ export function createCore(
     acting: false,
     degraded: null,
     actingUntilMs: Number.NEGATIVE_INFINITY,
+    early: new Map(),
     election: {
       deadlineMs: 0,
       retryAtMs: Number.POSITIVE_INFINITY,

@@ -14,16 +14,13 @@ export interface Link {
 
 export type Links = Map<PeerId, Link>;
 
+export type LinkChange = 'opened' | 'closed' | 'redial-failed';
+
 /** Peers whose links are remembered; the mesh knows at most the members and a few guests. */
 const linksMax = 2048;
 const waitMsMin = 50;
 
-export function onLinkChange(
-  links: Links,
-  peer: PeerId,
-  change: 'opened' | 'closed' | 'redial-failed',
-  nowMs: Ms,
-): void {
+export function onLinkChange(links: Links, peer: PeerId, change: LinkChange, nowMs: Ms): void {
   const link = links.get(peer);
   if (!link) {
     if (links.size >= linksMax) return;

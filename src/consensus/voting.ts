@@ -20,7 +20,10 @@ import {
 } from './core.ts';
 import { becomeFollower, noteFollowed, startPreVote } from './election.ts';
 import { leaseValid } from './lease.ts';
-import { isGone } from './links.ts';
+import { isGone, type LinkChange } from './links.ts';
+
+/** Candidates that may wait for a corrected answer; there are at most 7 voters in each half. */
+const earlyMax = 16;
 
 /** Rights and bonds, which come before any question of term or log. */
 function bound(
@@ -88,14 +91,46 @@ export function onPreVote(
   shown: Certificate | null,
 ): void {
   noteFollowed(core, from);
+  core.early.delete(from);
+  const code = answerPreVote(core, from, message, shown);
+  if (code === 'promise' && core.early.size < earlyMax && isLinkClosing(core))
+    core.early.set(from, { message, shown });
+}
+
+/** The link to somebody whom this node promised has closed; it may not count as gone yet. */
+function isLinkClosing(core: Core): boolean {
+  return core.promises.list.some(({ leader }) => leader && core.links.get(leader)?.open === false);
+}
+
+/**
+ * A link's fate became known. Whoever asked a moment too early, while this node's own link to the
+ * leader had closed and was being redialled, need not ask again: its answer is corrected.
+ */
+export function answerEarly(core: Core, change: LinkChange): void {
+  // The leader may be alive after all: whoever asked asks again by itself.
+  if (change === 'opened') core.early.clear();
+  for (const [from, { message, shown }] of core.early) {
+    if (bound(core, from, shown, message.consent, 'pre-vote') === 'promise') continue;
+    core.early.delete(from);
+    answerPreVote(core, from, message, shown);
+  }
+}
+
+function answerPreVote(
+  core: Core,
+  from: PeerId,
+  message: PreVote,
+  shown: Certificate | null,
+): VoteCode {
   const code = judgePreVote(core, from, message, shown);
   const promiseMs = core.promises.remainingMs(from, message.consent, core.now.monoMs);
   reply(core, from, message, { code, promiseMs });
-  if (code !== 'veto') return;
+  if (code !== 'veto') return code;
   const { preVoteSentMs, campaign } = core.election;
   const asking = campaign?.kind === 'pre-vote' && !campaign.ended;
   const fresh = core.now.monoMs - preVoteSentMs < pauseMs(core);
   if (!(asking && fresh)) startPreVote(core, 'veto');
+  return code;
 }
 
 function judgePreVote(

@@ -83,6 +83,8 @@ export class Cluster {
   readonly nodes = new Map<string, SimNode>();
   readonly options: ClusterOptions;
   readonly cuts = new Set<string>();
+  /** How much longer than usual a node's redials take to fail, ms. */
+  readonly redialsLate = new Map<string, number>();
   messages = 0;
   onMessage: ((from: string, to: string, message: Message) => void) | null = null;
   /** Rules that lose messages, by name. */
@@ -202,7 +204,7 @@ export class Cluster {
       if (other === node || !other.core || !seen) continue;
       this.step(other, { type: 'link', peer: id, change: 'closed' });
       for (const ms of [1, 2])
-        this.#after(ms, () => {
+        this.#after(ms + (this.redialsLate.get(other.id) ?? 0), () => {
           if (!node.core) this.step(other, { type: 'link', peer: id, change: 'redial-failed' });
         });
     }

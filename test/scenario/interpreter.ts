@@ -7,6 +7,7 @@
  * run MS | run until leader [MS] | run until acting [MS]
  * kill|start|isolate|rejoin|stick|release ID, cut|heal ID ID, oneway|both FROM TO
  * silently kill|isolate|cut ...   as above, but no peer sees a connection close
+ * redials ID MS      this node's redials take so much longer to fail
  * lose TYPE FROM TO, keep TYPE FROM TO, delay TYPE FROM TO MS   message types; `*` for any
  * quietly COMMAND     without telling what happens
  * show TYPE...        lists messages of these types from now on
@@ -178,6 +179,7 @@ export class Story {
     else if (verb === 'stick') cluster.node(a).stuck = [];
     else if (verb === 'release') cluster.releaseDisk(a);
     else if (verb === 'suspend') cluster.suspend(a, Number(b));
+    else if (verb === 'redials') cluster.redialsLate.set(a, Number(b));
     else if (verb === 'slow') cluster.slow.set(`${a}>${b}`, Number(c));
     else if (verb === 'lose')
       cluster.losing.set(
