@@ -126,6 +126,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     statusUrl: () => statusUrl,
     event: (type, data) => events.append(type, data),
     onRefused: createRefusalEvents(clock, (type, data) => events.append(type, data)),
+    onCertified: () => say(),
     onFact: createFactSink({ clock, metrics, events, propose: proposeAside }),
     onApplied: () => {
       replication?.onApplied();
@@ -153,7 +154,8 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     node = started;
     health = startHealth({
       ...{ node: started, clock, metrics, dataFolder: folder.path, event, onFailure },
-      contentUp: () => config.role === 'witness' || (replication?.provider() ?? null) !== null,
+      contentUp: () =>
+        started.certificate().role === 'witness' || (replication?.provider() ?? null) !== null,
       daemons: daemons.views,
       bootstrapPeers: config.peers.length,
     });
@@ -239,7 +241,9 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     pins: async (after, limit) => content().pins(after, limit),
     tasks: () => replication?.tasks() ?? [],
     token: folder.token,
-    role: config.role,
+    get role() {
+      return node?.certificate().role ?? config.role;
+    },
     start: () => {
       starting = startAll();
       starting.catch(() => {

@@ -97,6 +97,17 @@ export interface TokenReport extends Omit<TokenMade, 'token'> {
   readonly usedBy: PeerId | null;
 }
 
+export interface RoleSet {
+  readonly name: string;
+  readonly peerId: PeerId;
+  readonly role: Role;
+  readonly was: Role;
+  /** false: record and certificate said so already. */
+  readonly changed: boolean;
+  /** It led, and gave the lead away first. */
+  readonly handedOver: boolean;
+}
+
 /** Who may be what in the cluster; only masters hold the key that decides it. */
 export interface IdentityFace {
   createToken(asked: {
@@ -108,6 +119,8 @@ export interface IdentityFace {
   tokens(): Promise<TokenReport[]>;
   /** Forgets the member and refuses its key from here on. */
   revoke(name: string, reason: string): Promise<{ peerId: PeerId }>;
+  /** Certifies a member in another role, in place. */
+  setRole(name: string, role: Role): Promise<RoleSet>;
 }
 
 export interface Agent {

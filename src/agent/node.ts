@@ -39,6 +39,8 @@ export interface NodeDeps {
   readonly statusUrl: () => string | null;
   readonly event: (type: string, data: Record<string, unknown>) => void;
   readonly onRefused: (refusal: LastRefusal) => void;
+  /** This node counts as something else from here on. */
+  readonly onCertified: () => void;
   readonly onFact: (fact: Fact, directory: Directory) => void;
   readonly onApplied: (index: LogIndex) => void;
   readonly onFailure: (text: string, error: unknown) => void;
@@ -235,8 +237,12 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     const standing = createStanding({
       ...{ ...who, config, clock, peers, stores, dir: folder.path },
       ...{ metrics: deps.metrics, event: deps.event, onFailure: deps.onFailure },
+      onCertified: (certificate) => {
+        runtime?.post({ type: 'certified', certificate });
+        deps.onCertified();
+      },
     });
-    await standing.readRevocations();
+    await standing.look();
     closers.push({ name: 'standing', close: () => standing.stop() });
     await book.start(who.directory);
     closers.push({ name: 'addresses', close: () => book.stop() });

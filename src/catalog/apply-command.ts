@@ -8,7 +8,12 @@ import type { Command, CommandResult, SimpleCommand } from '../wire/command.ts';
 import type { IndexWrite, IndexWrites } from '../wire/index-write.ts';
 import { type ApplyContext, done, refused } from './apply-context.ts';
 import { applyFederation, applyFederationPeer } from './apply-federation.ts';
-import { applyRevocation, applyTokenPut, applyTokenUse } from './apply-identity.ts';
+import {
+  applyCertificate,
+  applyRevocation,
+  applyTokenPut,
+  applyTokenUse,
+} from './apply-identity.ts';
 import { applyIndexPut, applyIndexRemove, applyIndexWrite } from './apply-index.ts';
 import {
   applyDrain,
@@ -64,6 +69,8 @@ function applySimple(context: ApplyContext, command: SimpleCommand): CommandResu
       return applyTokenUse(context, command);
     case 'certificate.revoke':
       return applyRevocation(context, command);
+    case 'certificate.put':
+      return applyCertificate(context, command);
     case 'federation.found':
       return applyFederation(context, command);
     case 'federation-peer.put':

@@ -1,11 +1,11 @@
 /**
- * Join tokens and revocations. A token is used once in the whole cluster because its use is an
- * entry of the log; whether it has expired is decided by the time that the entry carries. A floor
- * only ever rises.
+ * Join tokens, certificates and revocations. A token is used once in the whole cluster because its
+ * use is an entry of the log; whether it has expired is decided by the time that the entry carries.
+ * A floor only ever rises.
  */
 import type { CommandResult, SimpleCommand } from '../wire/command.ts';
 import { type ApplyContext, conflict, done, refused } from './apply-context.ts';
-import type { TokenRow } from './schema.ts';
+import type { CertificateRow, TokenRow } from './identity-schema.ts';
 
 type Of<T extends SimpleCommand['type']> = Extract<SimpleCommand, { type: T }>;
 
@@ -68,4 +68,31 @@ export function applyRevocation(
   tables.revocations.put({ peer, name, floor, reason, at_index: index, at_ms: atMs }, known);
   if (known === null) tables.counters.add('revocations', 1);
   return done(context, index);
+}
+
+/**
+ * Generations rise in the whole cluster, not only per key: a key that comes back after its row made
+ * room still gets one above all that it ever had.
+ */
+export function applyCertificate(
+  context: ApplyContext,
+  command: Of<'certificate.put'>,
+): CommandResult {
+  const { tables, limits, index } = context;
+  const { peer, generation, certificate } = command;
+  const newest = tables.certificates.select('ORDER BY generation DESC, peer LIMIT 1').get();
+  const highest = (newest as CertificateRow | undefined)?.generation ?? 1;
+  if (generation <= highest) return conflict(context, 'the newest certificate', highest);
+  const known = tables.certificates.get(peer);
+  tables.certificates.put({ peer, generation, certificate, at_index: index }, known);
+  if (known === null) tables.counters.add('certificates', 1);
+  if (tables.counters.get('certificates') > limits.certificatesMax) {
+    const unused = 'WHERE peer NOT IN (SELECT peer FROM members) ORDER BY generation, peer LIMIT 1';
+    const oldest = tables.certificates.select(unused).get() as CertificateRow | undefined;
+    if (oldest !== undefined && oldest.peer !== peer) {
+      tables.certificates.remove(oldest);
+      tables.counters.add('certificates', -1);
+    }
+  }
+  return done(context, generation);
 }

@@ -35,6 +35,9 @@ export function applyConfiguration(tables: Tables, configuration: Configuration)
     if (turn?.owner === row.peer) tables.pauses.remove(turn);
     const daemon = tables.federationPeers.get(row.peer);
     if (daemon !== null) tables.federationPeers.remove(daemon);
+    const certificate = tables.certificates.get(row.peer);
+    if (certificate !== null)
+      tables.certificates.put({ ...certificate, certificate: '' }, certificate);
   }
   const known = new Map(before.map((row) => [row.peer, row]));
   for (const row of wanted.values()) tables.members.put(row, known.get(row.peer) ?? null);

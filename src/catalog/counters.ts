@@ -33,6 +33,7 @@ const sources: ReadonlyMap<string, string> = new Map([
   ['takeovers', 'takeovers'],
   ['tokens', 'tokens'],
   ['revocations', 'revocations'],
+  ['certificates', 'certificates'],
   ...indexTypes.map((type) => [`index.${type}`, `index_rows WHERE type = '${type}'`] as const),
 ]);
 

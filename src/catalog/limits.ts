@@ -16,6 +16,8 @@ export interface CatalogLimits {
   readonly ballotsMax: number;
   readonly takeoversMax: number;
   readonly tokensMax: number;
+  /** More than members: those of former members keep their generation for a while. */
+  readonly certificatesMax: number;
   /** Revocations are never dropped: beyond this another one is refused. */
   readonly revocationsMax: number;
   /** Old rows are looked for whenever the log index is a multiple of this. */
@@ -33,6 +35,7 @@ export const catalogLimits: CatalogLimits = {
   ballotsMax: 1000,
   takeoversMax: 1000,
   tokensMax: 1024,
+  certificatesMax: 4096,
   revocationsMax: 16_384,
   sweepEntries: 64,
 };

@@ -34,6 +34,28 @@ export const revocationsList = defineQuery(z.object({}), (db) => ({
     ),
 }));
 
+export interface CertificateRecord {
+  readonly peer: PeerId;
+  readonly generation: number;
+  readonly certificate: string;
+}
+
+/** What the authority made since members joined; `highest` counts former members too. */
+export const certificatesList = defineQuery(z.object({}), (db) => {
+  const rows = statement(db, 'SELECT * FROM certificates ORDER BY peer').all();
+  const all = rows.map(
+    (row): CertificateRecord => ({
+      peer: String(row.peer),
+      generation: Number(row.generation),
+      certificate: String(row.certificate),
+    }),
+  );
+  return {
+    certificates: all.filter(({ certificate }) => certificate !== ''),
+    highest: all.reduce((most, { generation }) => Math.max(most, generation), 1),
+  };
+});
+
 /** Newest first. */
 export const tokensList = defineQuery(z.object({}), (db) => ({
   tokens: statement(db, 'SELECT * FROM tokens ORDER BY made_index DESC')

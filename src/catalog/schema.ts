@@ -7,6 +7,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { AgentError } from '../base/error.ts';
 import type { SqlValue } from './digest.ts';
+import { certificateTables, identitySpecs, identityTables } from './identity-schema.ts';
 import type { TableSpec } from './table.ts';
 
 /** Every change of the tables is a step of its own at the end of `steps`, taken once. */
@@ -92,26 +93,6 @@ export type PauseRow = {
   expires_at_ms: number | null;
 };
 
-/** A join token; `used_by` is null until its one use. */
-export type TokenRow = {
-  id: string;
-  hash: string;
-  grant_text: string;
-  expires_at_ms: number;
-  made_index: number;
-  used_by: string | null;
-  used_at_ms: number | null;
-};
-
-export type RevocationRow = {
-  peer: string;
-  name: string;
-  floor: number;
-  reason: string;
-  at_index: number;
-  at_ms: number;
-};
-
 /** The ipfs-cluster that the agents run together; one row. */
 export type FederationRow = { one: number; secret: string; at_index: number };
 
@@ -166,18 +147,6 @@ export const specs = {
     columns: ['key', 'request_hash', 'at_index', 'result'],
   },
   ballots: { name: 'ballots', key: ['term'], columns: ['term', 'at_index', 'at_ms', 'ballot'] },
-  tokens: {
-    name: 'tokens',
-    key: ['id'],
-    columns: [
-      ...['id', 'hash', 'grant_text', 'expires_at_ms', 'made_index', 'used_by', 'used_at_ms'],
-    ],
-  },
-  revocations: {
-    name: 'revocations',
-    key: ['peer'],
-    columns: ['peer', 'name', 'floor', 'reason', 'at_index', 'at_ms'],
-  },
   takeovers: { name: 'takeovers', key: ['at_index'], columns: ['at_index', 'at_ms', 'record'] },
   drains: {
     name: 'drains',
@@ -189,6 +158,7 @@ export const specs = {
     key: ['scope'],
     columns: ['scope', 'at_index', 'at_ms', 'owner', 'reason', 'expires_at_ms'],
   },
+  ...identitySpecs,
   federation: { name: 'federation', key: ['one'], columns: ['one', 'secret', 'at_index'] },
   federationPeers: {
     name: 'federation_peers',
@@ -244,15 +214,6 @@ CREATE TABLE pauses (scope TEXT PRIMARY KEY, at_index INTEGER NOT NULL, at_ms RE
   owner TEXT NOT NULL, reason TEXT NOT NULL, expires_at_ms REAL) WITHOUT ROWID, STRICT;
 `;
 
-const identityTables = `
-CREATE TABLE tokens (id TEXT PRIMARY KEY, hash TEXT NOT NULL, grant_text TEXT NOT NULL,
-  expires_at_ms REAL NOT NULL, made_index INTEGER NOT NULL, used_by TEXT, used_at_ms REAL)
-  WITHOUT ROWID, STRICT;
-CREATE INDEX tokens_by_index ON tokens (made_index, id);
-CREATE TABLE revocations (peer TEXT PRIMARY KEY, name TEXT NOT NULL, floor INTEGER NOT NULL,
-  reason TEXT NOT NULL, at_index INTEGER NOT NULL, at_ms REAL NOT NULL) WITHOUT ROWID, STRICT;
-`;
-
 const federationTables = `
 CREATE TABLE federation (one INTEGER PRIMARY KEY CHECK (one = 1),
   secret TEXT NOT NULL, at_index INTEGER NOT NULL) STRICT;
@@ -261,7 +222,10 @@ CREATE TABLE federation_peers (node TEXT PRIMARY KEY, kind TEXT NOT NULL, peer_i
 `;
 
 /** In order, never changed once released: a catalog of version n has taken the first n. */
-const steps: readonly string[] = [firstTables, operationTables, identityTables, federationTables];
+const steps: readonly string[] = [
+  ...[firstTables, operationTables, identityTables, federationTables],
+  certificateTables,
+];
 export const schemaVersion = steps.length;
 
 /** Takes the steps that this database lacks; one from a newer program is refused. */

@@ -6,6 +6,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { decode as decodeCbor } from '../wire/cbor.ts';
 import { type Counters, createCounters } from './counters.ts';
 import { createSetDigest, emptyDigest, type SetDigest } from './digest.ts';
+import type { CertificateRow, RevocationRow, TokenRow } from './identity-schema.ts';
 import type {
   BallotRow,
   DrainRow,
@@ -16,11 +17,9 @@ import type {
   MemberRow,
   PauseRow,
   PinRow,
-  RevocationRow,
   SessionResultRow,
   SessionRow,
   TakeoverRow,
-  TokenRow,
   TombstoneRow,
 } from './schema.ts';
 import { specs } from './schema.ts';
@@ -41,6 +40,7 @@ export interface Tables {
   readonly pauses: Table<PauseRow>;
   readonly tokens: Table<TokenRow>;
   readonly revocations: Table<RevocationRow>;
+  readonly certificates: Table<CertificateRow>;
   readonly federation: Table<FederationRow>;
   readonly federationPeers: Table<FederationPeerRow>;
   readonly state: readonly Table<Row>[];
@@ -87,6 +87,7 @@ export function createTables(db: DatabaseSync): Tables {
     pauses: table<PauseRow>('pauses'),
     tokens: table<TokenRow>('tokens'),
     revocations: table<RevocationRow>('revocations'),
+    certificates: table<CertificateRow>('certificates'),
     federation: table<FederationRow>('federation'),
     federationPeers: table<FederationPeerRow>('federationPeers'),
   };

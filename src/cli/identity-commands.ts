@@ -1,5 +1,5 @@
 /**
- * Commands about who may be what: join tokens and revocations. They ask a running master.
+ * Commands about who may be what: join tokens, roles and revocations. They ask a running master.
  */
 import { type Command, InvalidArgumentError } from 'commander';
 import { roles } from '../wire/member.ts';
@@ -14,6 +14,14 @@ interface TokenRow {
   readonly state: string;
   readonly usedBy: string | null;
   readonly expiresAt: string;
+}
+
+interface RoleSet {
+  readonly name: string;
+  readonly role: string;
+  readonly was: string;
+  readonly changed: boolean;
+  readonly handedOver: boolean;
 }
 
 const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
@@ -66,6 +74,22 @@ export function addIdentityCommands(program: Command, act: Act): void {
         ]);
         const head = ['ID', 'ROLE', 'NAME', 'ZONE', 'STATE', 'EXPIRES', 'USED BY'];
         tell(tokens, () => tableOf(head, rows));
+      }),
+    );
+  program
+    .command('role')
+    .description('roles of members')
+    .command('set')
+    .description('certifies a member in another role, in place')
+    .argument('<name>', 'the member')
+    .argument('<role>', roles.join(', '), roleOf)
+    .action(
+      act(async ({ client, args: [name = '', role = ''], tell }) => {
+        const path = `/v1/members/${encodeURIComponent(name)}/role`;
+        const done = await client.call<RoleSet>('POST', path, { json: { role } });
+        const led = done.handedOver ? ', and gave the lead away first' : '';
+        const now = done.changed ? `now, it was a ${done.was}${led}` : 'already';
+        tell(done, () => `${done.name} is a ${done.role} ${now}\n`);
       }),
     );
   program

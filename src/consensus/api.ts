@@ -157,7 +157,9 @@ export type Event =
     }
   /** Catalog state up to `index` is known to be fsynced; the log may be cut up to there. */
   | { readonly type: 'compact'; readonly index: LogIndex }
-  | { readonly type: 'local'; readonly facts: LocalFacts };
+  | { readonly type: 'local'; readonly facts: LocalFacts }
+  /** This node was certified anew: its role may be another one from here on. */
+  | { readonly type: 'certified'; readonly certificate: Certificate };
 
 /** What the node knows of itself that bears on whether it can lead. */
 export interface LocalFacts {

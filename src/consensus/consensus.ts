@@ -6,7 +6,7 @@
  * Nothing in here waits, reads a clock or draws a random number of its own.
  */
 
-import { unreachable } from '../base/assert.ts';
+import { assert, unreachable } from '../base/assert.ts';
 import type { Ms, PeerId } from '../base/brand.ts';
 import type { Now } from '../base/clock.ts';
 import { AgentError } from '../base/error.ts';
@@ -182,6 +182,10 @@ function dispatch(core: Core, event: Event): void {
       return;
     case 'local':
       core.local = event.facts;
+      return;
+    case 'certified':
+      assert(event.certificate.peerId === core.id, 'a node is certified for its own key');
+      core.certificate = event.certificate;
       return;
     default:
       unreachable(event);

@@ -63,6 +63,8 @@ export interface Core {
   readonly links: Links;
   readonly promises: PromiseBook;
   now: Now;
+  /** This node's own, in force. */
+  certificate: Certificate;
   hard: HardState;
   state: NodeState;
   leader: PeerId | null;
@@ -131,6 +133,7 @@ export function createCore(
     links: new Map(),
     promises,
     now,
+    certificate: options.certificate,
     hard: restored.hardState,
     state: 'learner',
     leader: null,
@@ -190,7 +193,7 @@ export function certificateOf(
   peer: PeerId,
   shown: Certificate | null = null,
 ): Certificate | null {
-  if (peer === core.id) return core.options.certificate;
+  if (peer === core.id) return core.certificate;
   return shown ?? core.log.configuration.members.find((item) => item.peerId === peer) ?? null;
 }
 
@@ -235,11 +238,13 @@ export function resetElectionTimer(core: Core): void {
 
 /** Why this node can't lead now whatever happens, or null. */
 export function cannotLead(core: Core): string | null {
-  const { certificate } = core.options;
+  const { certificate } = core;
   if (core.broken) return core.broken;
   if (core.log.understood < core.log.lastIndex) return 'version';
-  if (!certificate.leads) return 'role';
-  if (!certificate.votes) return 'role';
+  if (!certificate.leads || !certificate.votes) return 'role';
+  // The log may know of its new role before its certificate has arrived.
+  if (core.log.configuration.members.find(({ peerId }) => peerId === core.id)?.leads === false)
+    return 'role';
   if (!isVoter(core.log.configuration, core.id)) return 'not-a-voter';
   if (!core.local.storeWritable) return 'store-not-writable';
   if (core.now.monoMs < core.election.pausedUntilMs) return 'paused-after-resignation';

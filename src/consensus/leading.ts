@@ -268,8 +268,9 @@ export function tickLead(core: Core): void {
     stepDown(core, 'no-majority-answers');
     return;
   }
-  if (core.broken || !isVoter(core.log.configuration, core.id)) {
-    stepDown(core, core.broken ?? 'not-a-voter');
+  const { broken } = core;
+  if (broken || !isVoter(core.log.configuration, core.id) || !core.certificate.leads) {
+    stepDown(core, broken ?? (core.certificate.leads ? 'not-a-voter' : 'role'));
     return;
   }
   if (stalledMs(core) >= timeout || cannotLead(core) === 'store-not-writable')

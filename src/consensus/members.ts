@@ -13,6 +13,7 @@ import {
   departedMax,
   encodeConfiguration,
 } from '../wire/configuration.ts';
+import type { Certificate } from '../wire/member.ts';
 import type { ConfigurationChange, Refusal } from './api.ts';
 import type { Core } from './core.ts';
 import { refreshState } from './follow.ts';
@@ -151,12 +152,14 @@ function enterJoint(
   lead: Lead,
   origin: Origin | null,
   voters: readonly PeerId[],
-  departure: Departure | null = null,
+  along: { readonly departure?: Departure; readonly members?: readonly Certificate[] } = {},
 ): void {
   const { configuration } = core.log;
+  const { departure = null, members = configuration.members } = along;
   lead.changeOrigin = origin;
   write(core, lead, origin, {
     ...configuration,
+    members,
     voters,
     outgoing: configuration.voters,
     leaving: departure ? [departure.peerId] : [],
@@ -186,6 +189,8 @@ function start(core: Core, lead: Lead, origin: Origin, data: Uint8Array): Refuse
       return forget(core, lead, origin, change);
     case 'voters':
       return setVoters(core, lead, origin, change.voters);
+    case 'role':
+      return setRole(core, lead, origin, change);
   }
 }
 
@@ -222,16 +227,48 @@ function forget(
   if (!member) return { code: 'bad-request', detail: `${peer} is not a member` };
   if (peer === core.id)
     return { code: 'conflict', detail: 'the leader is not forgotten: hand the lead over first' };
-  const left = votersWithout(members, voters, peer, core.id);
+  const rest = members.filter(({ peerId }) => peerId !== peer);
+  const left = votersWithout(rest, voters, peer, core.id);
   const departure = { peerId: peer, name: member.name, role: member.role, how, atMs, by };
   if (left.length === voters.length) {
-    const rest = members.filter(({ peerId }) => peerId !== peer);
     const departed = departedAfter(configuration, departure);
     write(core, lead, origin, { ...configuration, members: rest, departed });
     return null;
   }
   if (!answered(core, lead, left)) return 'wait';
-  enterJoint(core, lead, origin, left, departure);
+  enterJoint(core, lead, origin, left, { departure });
+  return null;
+}
+
+/**
+ * Another role of a member. Its record changes with the entry that begins the change of voters:
+ * from there on it asks for no vote and is not counted among those who could take its place.
+ */
+function setRole(
+  core: Core,
+  lead: Lead,
+  origin: Origin,
+  { member }: Of<'role'>,
+): Refused | 'wait' | null {
+  const { configuration } = core.log;
+  const { members, voters } = configuration;
+  const { peerId: peer, role, votes, leads } = member;
+  if (!members.some(({ peerId }) => peerId === peer))
+    return { code: 'bad-request', detail: `${peer} is not a member` };
+  if (peer === core.id && !(votes && leads)) {
+    const detail = `${member.name} leads, and a ${role} never does: hand the lead over first`;
+    return { code: 'conflict', detail };
+  }
+  const after = members.map((one) => (one.peerId === peer ? member : one));
+  const isVoter = voters.includes(peer);
+  const witnesses = after.filter((one) => one.role === 'witness' && voters.includes(one.peerId));
+  if (!isVoter || (votes && witnesses.length <= 1)) {
+    write(core, lead, origin, { ...configuration, members: after });
+    return null;
+  }
+  const left = votersWithout(after, voters, peer, core.id);
+  if (!answered(core, lead, left)) return 'wait';
+  enterJoint(core, lead, origin, left, { members: after });
   return null;
 }
 

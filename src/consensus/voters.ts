@@ -117,16 +117,18 @@ function displace(
   return { voters: swap(voters, lowest.peerId, standby.peerId), reason: 'displace' };
 }
 
-/** The voters after `peer` is forgotten: the lowest other goes too where the table asks for it. */
+/**
+ * The voters once `peer` stops being one: the lowest other goes too where the table asks for it.
+ * `members` are those of afterwards.
+ */
 export function votersWithout(
   members: readonly Certificate[],
   voters: readonly PeerId[],
   peer: PeerId,
   leader: PeerId,
 ): PeerId[] {
-  const rest = members.filter((member) => member.peerId !== peer);
-  const target = Math.max(1, votersFor(eligibleOf(rest)));
-  const byId = new Map(rest.map((member) => [member.peerId, member]));
+  const target = Math.max(1, votersFor(eligibleOf(members)));
+  const byId = new Map(members.map((member) => [member.peerId, member]));
   const left = voters.filter((voter) => voter !== peer);
   while (left.length > target) {
     const lowest = left

@@ -34,7 +34,7 @@ function bound(
   kind: 'pre-vote' | 'vote',
 ): VoteCode | null {
   if (core.broken === 'corrupt') return 'corrupt';
-  if (core.broken || !core.options.certificate.votes) return 'not-a-voter';
+  if (core.broken || !core.certificate.votes) return 'not-a-voter';
   const candidate = certificateOf(core, from, shown);
   if (!candidate?.votes || !candidate.leads) return 'not-a-candidate';
   const { monoMs } = core.now;

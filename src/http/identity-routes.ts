@@ -80,6 +80,28 @@ export function createIdentityRoutes(agent: Agent): Route[] {
     }),
     route({
       method: 'POST',
+      url: '/v1/members/{name}/role',
+      summary: 'Certifies a member in another role, in place; only a master can',
+      access: 'write',
+      params: z.object({ name: z.string().min(1).max(128) }),
+      body: z.strictObject({ role }),
+      answers: {
+        200: {
+          description: 'It has the role; the member itself follows within a second of hearing it',
+          schema: z.object({
+            ...{ name: z.string(), peerId: z.string(), role, was: role },
+            changed: z.boolean(),
+            handedOver: z.boolean(),
+          }),
+        },
+        403: { description: 'This node is no master' },
+        404: { description: 'No such member' },
+        409: { description: 'It would leave no master, or nobody who may lead' },
+      },
+      handle: ({ params, body }) => agent.identity().setRole(params.name, body.role),
+    }),
+    route({
+      method: 'POST',
       url: '/v1/members/{name}/revoke',
       summary: 'Forgets a member and refuses its key for good; only a master can',
       access: 'write',

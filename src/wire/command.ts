@@ -7,10 +7,10 @@ import { z } from 'zod';
 import { AgentError, type ErrorCode } from '../base/error.ts';
 import { decode as decodeCbor, encode as encodeCbor } from './cbor.ts';
 import { nestingOf } from './cbor-nesting.ts';
-import { generationMax, statementCharactersMax } from './certificate.ts';
 import { firstIssues, fromCbor } from './checked.ts';
 import { entryBytesMax } from './entry.ts';
 import { federationCommands } from './federation-command.ts';
+import { identityCommands } from './identity-command.ts';
 import { operationCommands } from './operation-command.ts';
 import { readPlainResult } from './plain-result.ts';
 import { fits } from './shape.ts';
@@ -27,8 +27,6 @@ const cid = z.string().min(10).max(128);
 const peerId = z.string().min(1).max(128);
 const key = z.string().min(1).max(512);
 const hex32 = z.string().regex(/^[0-9a-f]{32}$/);
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const tokenId = z.string().regex(/^[0-9a-f]{16}$/);
 /** null: whatever is there; 0: must not exist; n: must be at version n. */
 const expectedVersion = z.int().min(0).nullable();
 
@@ -98,32 +96,6 @@ const takeoverPut = z.looseObject({
   cooldownMs: z.number().min(0).max(3_600_000),
 });
 
-/** A join token was made. What it allows is in the grant, which the authority signed. */
-const tokenPut = z.looseObject({
-  type: z.literal('token.put'),
-  id: tokenId,
-  hash: sha256,
-  grant: z.string().min(1).max(statementCharactersMax),
-  expiresAtMs: z.number(),
-});
-
-/** Its one use; for the same key again it is the same use. */
-const tokenUse = z.looseObject({
-  type: z.literal('token.use'),
-  id: tokenId,
-  hash: sha256,
-  peer: peerId,
-});
-
-/** Certificates of this key below the generation count for nothing from here on. */
-const certificateRevoke = z.looseObject({
-  type: z.literal('certificate.revoke'),
-  peer: peerId,
-  name: z.string().max(63),
-  floor: z.int().min(1).max(generationMax),
-  reason: z.string().max(200),
-});
-
 export const simpleCommandSchema = z.discriminatedUnion('type', [
   sessionOpen,
   pinPut,
@@ -134,9 +106,7 @@ export const simpleCommandSchema = z.discriminatedUnion('type', [
   ballotPut,
   takeoverPut,
   ...operationCommands,
-  tokenPut,
-  tokenUse,
-  certificateRevoke,
+  ...identityCommands,
   ...federationCommands,
 ]);
 export type SimpleCommand = z.infer<typeof simpleCommandSchema>;

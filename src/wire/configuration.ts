@@ -90,6 +90,7 @@ const changeSchema = z.discriminatedUnion('type', [
     by: z.string().max(128).optional(),
   }),
   z.looseObject({ type: z.literal('voters'), voters: z.array(peerId).min(1).max(votersMax) }),
+  z.looseObject({ type: z.literal('role'), member: certificateSchema }),
 ]);
 
 /** A change of the configuration that somebody asked for. */
@@ -108,7 +109,9 @@ export type ConfigurationChange =
       readonly by?: string | undefined;
     }
   /** Voters by hand; the automatic rule makes its own. */
-  | { readonly type: 'voters'; readonly voters: readonly PeerId[] };
+  | { readonly type: 'voters'; readonly voters: readonly PeerId[] }
+  /** Another role of a member; who may not vote any more stops being a voter by it. */
+  | { readonly type: 'role'; readonly member: Certificate };
 
 export function encodeChange(change: ConfigurationChange): Uint8Array {
   return encodeCbor(change);

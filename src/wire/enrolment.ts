@@ -42,6 +42,6 @@ export type Enrolled = z.infer<typeof enrolledSchema>;
 export const renewSchema = z.looseObject({ certificate: statement });
 export type Renew = z.infer<typeof renewSchema>;
 
-export function encodeEnrolment(value: Enrol | Enrolled | Renew): Uint8Array {
+export function encodeEnrolment(value: Enrol | Enrolled | Renew | AuthorityPair): Uint8Array {
   return encodeCbor(value);
 }

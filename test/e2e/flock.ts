@@ -28,7 +28,7 @@ export interface Page {
     voters: { name: string; state: string }[];
     learners: { name: string }[];
   };
-  readonly members: { name: string; state: string; peerId: string }[];
+  readonly members: { name: string; role: string; state: string; peerId: string }[];
   readonly log: { firstIndex: number; lastIndex: number; appliedIndex: number };
   readonly replication: { pins: number; underReplicated: number } | null;
 }

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -123,3 +123,106 @@ test('a certificate that runs out is renewed before anything is refused for it',
   const claims = JSON.parse(Buffer.from(next.split('.')[1] ?? '', 'base64url').toString('utf8'));
   expect(claims.exp * 1000).toBeGreaterThan(Date.now() + 80 * 86_400_000);
 });
+
+const ask = (place: Place): string[] => ['--url', place.url, '--data', place.data];
+
+/** The row of a member on the page of `place` once `wanted` holds for it. */
+const memberOn = (
+  place: Place,
+  name: string,
+  what: string,
+  wanted: (row: Page['members'][number], page: Page) => boolean,
+): Promise<Page> =>
+  until(
+    `${name} ${what} at ${place.url}`,
+    async () => {
+      const page = await getJson<Page>(`${place.url}/status`);
+      const row = page?.members.find((one) => one.name === name);
+      return page && row && wanted(row, page) ? page : null;
+    },
+    { deadlineMs: 60_000, seen: () => getJson(`${place.url}/status`) },
+  );
+
+test('role set: a worker becomes a master while it runs, the leader a leecher, one that is away follows', async () => {
+  const [m1, w1, w2, l1] = await places(['m1', 'w1', 'w2', 'l1']);
+  if (!m1 || !w1 || !w2 || !l1) throw new Error('four places');
+  await runCommand(program, ['init', '--name', 'm1', '--data', m1.data]);
+  const processes = new Map([['m1', run('agent', ...m1.flags)]]);
+  await settled(m1.url, 1);
+  for (const [place, name, role] of [
+    [w1, 'w1', 'worker'],
+    [w2, 'w2', 'worker'],
+    [l1, 'l1', 'leecher'],
+  ] as const) {
+    const token = await runCommand(program, ['token', 'create', '--role', role, ...ask(m1)]);
+    processes.set(name, run('join', token.out.trim(), '--name', name, ...place.flags));
+    await settled(place.url, processes.size);
+  }
+  const set = (at: Place, name: string, role: string) =>
+    runCommand(program, ['role', 'set', name, role, '--json', ...ask(at)]);
+
+  // The only master stays one, and nobody else can decide about roles.
+  const only = await set(m1, 'm1', 'worker');
+  expect([only.exit, only.err + only.out]).toEqual([4, expect.stringContaining('only master')]);
+  expect((await set(w1, 'w2', 'leecher')).exit).toBe(6);
+
+  expect(jsonOf(await set(m1, 'w1', 'master'))).toMatchObject({ ok: true, was: 'worker' });
+  await memberOn(
+    w1,
+    'w1',
+    'is a master',
+    (row, page) => row.role === 'master' && page.node.role === 'master',
+  );
+  // It has the authority's key by now or soon, so it can let somebody in.
+  await until(
+    'a token by w1',
+    async () => {
+      const made = await runCommand(program, ['token', 'create', '--role', 'leecher', ...ask(w1)]);
+      return made.exit === 0 ? made : null;
+    },
+    { deadlineMs: 30_000 },
+  );
+
+  // w2 is away while it becomes a leecher; l1 becomes a worker and takes its place.
+  expect(jsonOf(await set(m1, 'l1', 'worker'))).toMatchObject({ ok: true });
+  await memberOn(m1, 'l1', 'votes', (_, page) =>
+    page.election.voters.some(({ name }) => name === 'l1'),
+  );
+  const gone = processes.get('w2');
+  if (gone) await end(gone, 'SIGKILL');
+  expect(jsonOf(await set(m1, 'w2', 'leecher'))).toMatchObject({ ok: true, changed: true });
+  expect(jsonOf(await set(m1, 'w2', 'leecher'))).toMatchObject({ ok: true, changed: false });
+  run('agent', ...w2.flags);
+  await memberOn(
+    w2,
+    'w2',
+    'is a leecher',
+    (row, page) => row.role === 'leecher' && page.node.role === 'leecher',
+  );
+
+  // The leader gives the lead away and its key with it; it leads no more, also when it restarts.
+  const before = await settled(m1.url, 4);
+  const leader = before.election.leader?.name === 'm1' ? m1 : w1;
+  const name = leader === m1 ? 'm1' : 'w1';
+  const other = leader === m1 ? w1 : m1;
+  const moved = jsonOf(await set(other, name, 'leecher'));
+  expect(moved).toMatchObject({ ok: true, was: 'master', handedOver: true });
+  await memberOn(
+    leader,
+    name,
+    'is a leecher',
+    (row, page) =>
+      row.role === 'leecher' && page.node.role === 'leecher' && page.election.leader?.name !== name,
+  );
+  await until(
+    'the key is deleted',
+    async () => (existsSync(join(leader.data, 'authority.key')) ? null : true),
+    { deadlineMs: 30_000 },
+  );
+  const voters = (await settled(other.url, 4)).election.voters.map((one) => one.name);
+  expect(voters).not.toContain(name);
+  const process = processes.get(name);
+  if (process) await end(process, 'SIGTERM');
+  const wrong = await runCommand(program, ['agent', '--role', 'master', ...leader.flags]);
+  expect([wrong.exit, wrong.err]).toEqual([6, expect.stringContaining('certified as leecher')]);
+}, 240_000);

@@ -138,6 +138,7 @@ test('replicas agree, however entries are batched, reopened, dumped and restored
     ballotsMax: 5,
     takeoversMax: 5,
     tokensMax: 5,
+    certificatesMax: 5,
     revocationsMax: 5,
     sweepEntries: 8,
   };

@@ -21,7 +21,7 @@ import { defaultTiming } from '../../src/consensus/timing.ts';
 import { decodeMessage, encodeMessage, type Message } from '../../src/wire/consensus-message.ts';
 import type { Entry } from '../../src/wire/entry.ts';
 import type { Certificate } from '../../src/wire/member.ts';
-import { type Role, rankOf, rightsOf } from '../../src/wire/member.ts';
+import { type Role, rankOf, rightsOf, roles } from '../../src/wire/member.ts';
 
 export interface Disk {
   hardState: HardState;
@@ -32,7 +32,7 @@ export interface Disk {
 
 export interface SimNode {
   readonly id: string;
-  readonly certificate: Certificate;
+  certificate: Certificate;
   core: Consensus | null;
   disk: Disk;
   /** What the catalog has applied: one line per command, and the index it came from. */
@@ -127,6 +127,21 @@ export class Cluster {
     const node = this.nodes.get(id);
     if (!node) throw new Error(`no node ${id}`);
     return node;
+  }
+
+  /** The node's certificate in another role. */
+  certified(id: string, role: string): Certificate {
+    const known = roles.find((one) => one === role);
+    if (known === undefined) throw new Error(`${role} is no role`);
+    this.node(id);
+    return certificateOf(id, known);
+  }
+
+  /** The node shows this certificate from here on. */
+  certify(certificate: Certificate): void {
+    const node = this.node(certificate.peerId);
+    node.certificate = certificate;
+    if (node.core) this.step(node, { type: 'certified', certificate });
   }
 
   start(id: string, bootstrap = false): void {

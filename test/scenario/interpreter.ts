@@ -12,8 +12,12 @@
  * quietly COMMAND     without telling what happens
  * show TYPE...        lists messages of these types from now on
  * propose ID TEXT, read ID, transfer ID [TO], admit ID BY, forget ID BY, order ID TERM
+<<<<<<< HEAD
  * clash ID           another machine runs with this node's key
  * facts ID [draining paused read-only trouble=CODE], readmit ID BY [anew], suspend ID MS, lease ID MS, compact ID, wipe-links ID
+=======
+ * facts ID [draining paused read-only trouble=CODE], readmit ID BY [anew], role BY ID ROLE, certify ID ROLE, suspend ID MS, lease ID MS, compact ID, wipe-links ID
+>>>>>>> 7f41ed5 (role set: another certificate for a member in place, voters by a joint change, by generations that travel in the log)
  * status, logs, outcomes
  */
 import type { Fact, LocalFacts, Outcome } from '../../src/consensus/api.ts';
@@ -221,7 +225,11 @@ export class Story {
       const member = cluster.node(rest[0] ?? '').certificate;
       const change = { type: 'admit' as const, member, anew: rest.includes('anew') };
       remember(cluster.ask(id, { type: 'reconfigure', change }));
-    } else if (verb === 'order') {
+    } else if (verb === 'role') {
+      const member = cluster.certified(rest[0] ?? '', rest[1] ?? '');
+      remember(cluster.ask(id, { type: 'reconfigure', change: { type: 'role', member } }));
+    } else if (verb === 'certify') cluster.certify(cluster.certified(id, rest[0] ?? ''));
+    else if (verb === 'order') {
       const ref = this.#asked.length + 100_000;
       const term = Number(rest[0]);
       cluster.step(cluster.node(id), { type: 'order', ref, epoch: 'e'.repeat(32), term });

@@ -73,7 +73,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
   let provider: Provider | null = null;
   let starting: Promise<void> | null = null;
   let everRan = false;
-  const holdsContent = storingRoles.has(config.role);
+  const holdsContent = (): boolean => storingRoles.has(node.certificate().role);
 
   const holdings = createHoldings({
     self,
@@ -284,7 +284,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
     },
     tasks: tasks.list,
     provider: () => provider,
-    contentGone: () => holdsContent && everRan && !engineRuns(engine),
+    contentGone: () => holdsContent() && everRan && !engineRuns(engine),
     holding: (peer) =>
       holdingOf(peer, {
         ...{ observed, query, nowMs, links: mesh.links, isDraining: deps.isDraining },

@@ -18,7 +18,7 @@ export interface ReporterDeps {
   readonly engine: ContentEngine;
   readonly incarnation: number;
   /** Whether copies may be placed here (a leecher holds content only for itself). */
-  readonly holdsContent: boolean;
+  readonly holdsContent: () => boolean;
   readonly epoch: () => EpochId;
   readonly leader: () => PeerId | null;
   /** Sends to the leader, which may be this node. */
@@ -76,7 +76,8 @@ export function createReporter(deps: ReporterDeps): Reporter {
     const pins = statuses.map((status) => ({ ...status }));
     seq += 1;
     const usage = await engine.usage();
-    const { incarnation, holdsContent } = deps;
+    const { incarnation } = deps;
+    const holdsContent = deps.holdsContent();
     const epoch = deps.epoch();
     return { epoch, incarnation, seq, full, more, pins, gone, usage, holdsContent };
   }

@@ -15,7 +15,8 @@ import { type AuthorityPair, authorityPairSchema } from '../../wire/enrolment.ts
 import { type Role, rankOf, rightsOf } from '../../wire/member.ts';
 import { signStatement } from './signatures.ts';
 
-const secretFile = 'authority.key';
+/** On masters. */
+export const secretFile = 'authority.key';
 const publicFile = 'authority.json';
 /** The node's own certificate. */
 export const certificateFile = 'certificate.jwt';

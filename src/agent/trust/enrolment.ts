@@ -33,8 +33,10 @@ import type { Directory } from '../directory.ts';
 import type { AgentMetrics } from '../metrics.ts';
 import type { PeerService } from '../peer-service.ts';
 import { claimsFor, renewed, signCertificate } from './authority.ts';
+import { createRoles, type IssuedCertificates } from './roles.ts';
 import { signStatement } from './signatures.ts';
 import type { Trust } from './trust.ts';
+import { authorityRequest, type Vault } from './vault.ts';
 
 const proposeTimeoutMs: Ms = 10_000;
 const addressesMax = 8;
@@ -42,8 +44,8 @@ const peersToldMax = 64;
 
 export interface EnrolmentDeps {
   readonly trust: Trust;
-  /** The signing key; null where this node is no master. */
-  readonly secret: AuthorityPair | null;
+  /** Holds the signing key where this node is a master. */
+  readonly vault: Vault;
   readonly networkKey: string;
   readonly workersMayLead: boolean;
   readonly directory: Directory;
@@ -54,7 +56,9 @@ export interface EnrolmentDeps {
   readonly peers: PeerService;
   readonly propose: (command: Command, timeoutMs: Ms) => Promise<CommandResult>;
   readonly reconfigure: (change: ConfigurationChange, timeoutMs: Ms) => Promise<void>;
+  readonly handOver: () => Promise<void>;
   readonly tokens: () => Promise<readonly TokenRecord[]>;
+  readonly issued: () => Promise<IssuedCertificates>;
   readonly event: (type: string, data: Record<string, unknown>) => void;
 }
 
@@ -73,7 +77,8 @@ export function createEnrolment(deps: EnrolmentDeps): IdentityFace {
   const masters = () => directory.configuration().members.filter(({ role }) => role === 'master');
 
   function authority(): AuthorityPair {
-    if (deps.secret !== null) return deps.secret;
+    const secret = deps.vault.secret();
+    if (secret !== null) return secret;
     const ports = masters()
       .map(({ peerId }) => directory.factsOf(peerId).statusUrl)
       .filter((url) => url !== null);
@@ -227,7 +232,27 @@ export function createEnrolment(deps: EnrolmentDeps): IdentityFace {
     return list;
   }
 
+  const roles = createRoles({
+    ...{ trust, clock, issue },
+    ...{ workersMayLead: deps.workersMayLead, leader: deps.leader, issued: deps.issued },
+    ...{ propose: deps.propose, reconfigure: deps.reconfigure, handOver: deps.handOver },
+    members: () => directory.configuration().members,
+    event: deps.event,
+  });
+
+  async function setRole(name: string, role: Role) {
+    authority();
+    return roles.set(name, role);
+  }
+
+  function onAuthority(from: PeerId): Uint8Array {
+    const answer = deps.vault.answer();
+    deps.event('authority-given', { name: directory.nameOf(from), peer: from });
+    return answer;
+  }
+
+  deps.peers.serve(authorityRequest, 'master', onAuthority);
   deps.peers.serve('enrol', 'nothing', onEnrol);
   deps.peers.serve('renew', 'nothing', onRenew);
-  return { createToken, tokens, revoke };
+  return { createToken, tokens, revoke, setRole };
 }

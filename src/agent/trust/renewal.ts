@@ -1,16 +1,18 @@
 /**
  * Keeps this node certified: well before its certificate runs out, and also when it has run out
  * already, it gets the next one with the same rights. A master signs its own; others ask a master.
+ * The same rounds see to it that a master has the key to sign with, and nobody else.
  */
 import type { Ms, PeerId } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, asAgentError } from '../../base/error.ts';
 import type { Mesh } from '../../mesh/api.ts';
 import { renewBeforeMs } from '../../wire/certificate.ts';
-import { type AuthorityPair, encodeEnrolment, renewSchema } from '../../wire/enrolment.ts';
+import { encodeEnrolment, renewSchema } from '../../wire/enrolment.ts';
 import { decodeNodeMessage } from '../../wire/node-message.ts';
 import { renewed, signCertificate } from './authority.ts';
 import type { Trust } from './trust.ts';
+import type { Vault } from './vault.ts';
 
 const lookMs: Ms = 10 * 60_000;
 /** After a failure it is tried again this soon. */
@@ -19,7 +21,7 @@ const askTimeoutMs: Ms = 10_000;
 
 export interface RenewalDeps {
   readonly trust: Trust;
-  readonly secret: AuthorityPair | null;
+  readonly vault: Vault;
   readonly mesh: Mesh;
   readonly clock: Clock;
   /** Masters that could be asked. */
@@ -33,6 +35,8 @@ export interface RenewalDeps {
 
 export interface Renewal {
   start(): void;
+  /** Looks now: this node was certified in another role. */
+  poke(): void;
   stop(): Promise<void>;
 }
 
@@ -40,6 +44,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
   const { trust, clock, mesh } = deps;
   let timer: NodeJS.Timeout | null = null;
   let stopped = false;
+  let again = false;
   let work: Promise<void> = Promise.resolve();
 
   const isDue = (): boolean => trust.own().claims.exp * 1000 - clock.wallMs() < renewBeforeMs;
@@ -61,7 +66,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
   }
 
   async function renew(): Promise<void> {
-    const { secret } = deps;
+    const secret = deps.vault.secret();
     const next = renewed(trust.own().claims, clock.wallMs());
     const text = secret === null ? await ask() : await signCertificate(secret, next);
     await trust.setOwn(text);
@@ -71,21 +76,34 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 
   function look(): void {
     timer = null;
-    work = (isDue() ? renew() : Promise.resolve())
+    work = deps.vault
+      .settle()
+      .then(() => (isDue() ? renew() : undefined))
       .then(
         () => lookMs,
         (error: unknown) => {
-          deps.onFailure('the certificate was not renewed', error);
+          deps.onFailure('the certificate or its key was not renewed', error);
           return againMs;
         },
       )
       .then((inMs) => {
-        if (!stopped) timer = setTimeout(look, inMs);
+        if (!stopped) timer = setTimeout(look, again ? 0 : inMs);
+        again = false;
       });
+  }
+
+  function poke(): void {
+    // A look that is under way may have missed it.
+    if (timer === null) again = true;
+    else {
+      clearTimeout(timer);
+      look();
+    }
   }
 
   return {
     start: look,
+    poke,
     stop: async () => {
       stopped = true;
       if (timer !== null) clearTimeout(timer);

@@ -1,10 +1,11 @@
 /**
- * What keeps a running node's standing: it hears of revocations from its catalog, keeps its own
- * certificate alive, and, on a master, lets others in.
+ * What keeps a running node's standing: it hears of revocations and of certificates in another role
+ * from its catalog, keeps its own certificate alive, and, on a master, lets others in.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Revocation, TokenRecord } from '../../catalog/query-identity.ts';
 import type { Mesh } from '../../mesh/api.ts';
+import type { Certificate } from '../../wire/member.ts';
 import type { IdentityFace } from '../api.ts';
 import type { Config } from '../config.ts';
 import type { Directory } from '../directory.ts';
@@ -17,10 +18,14 @@ import type { Stores } from '../stores.ts';
 import { type Papers, writeCertificate } from './authority.ts';
 import { createEnrolment } from './enrolment.ts';
 import { createRenewal, type Renewal } from './renewal.ts';
-import type { Trust } from './trust.ts';
+import type { IssuedCertificates } from './roles.ts';
+import { isNewer, type Trust } from './trust.ts';
+import { createVault } from './vault.ts';
 
-/** Applied entries are looked through for revocations at most this often. */
-const revocationsDelayMs = 200;
+/** Applied entries are looked through for what bears on standing at most this often. */
+const lookDelayMs = 200;
+const readTimeoutMs = 10_000;
+const handOverTimeoutMs = 2000;
 
 export interface StandingDeps {
   readonly config: Config;
@@ -37,13 +42,15 @@ export interface StandingDeps {
   readonly membership: Membership;
   readonly stores: Stores;
   readonly event: (type: string, data: Record<string, unknown>) => void;
+  /** This node counts as something else from here on. */
+  readonly onCertified: (certificate: Certificate) => void;
   readonly onFailure: (text: string, error: unknown) => void;
 }
 
 export interface Standing {
-  /** What the catalog says of revoked certificates, into the judge. */
-  readRevocations(): Promise<void>;
-  /** Entries were applied: there may be revocations among them. */
+  /** What the catalog says of certificates, into the judge; this node's own is adopted. */
+  look(): Promise<void>;
+  /** Entries were applied: there may be something among them. */
   onApplied(): void;
   /** Serves newcomers and renews; the log can be written to by now. */
   start(runtime: Runtime): IdentityFace;
@@ -51,21 +58,50 @@ export interface Standing {
 }
 
 export function createStanding(deps: StandingDeps): Standing {
-  const { trust, papers, mesh, directory, stores, clock, onFailure } = deps;
+  const { trust, papers, mesh, directory, stores, clock, event, onFailure } = deps;
   let timer: NodeJS.Timeout | null = null;
   let renewal: Renewal | null = null;
 
-  async function readRevocations(): Promise<void> {
-    // Nothing was applied yet, so nobody is revoked; asking would start a reader for it.
+  const masters = () =>
+    directory
+      .configuration()
+      .members.filter(({ role, peerId }) => role === 'master' && peerId !== mesh.peerId)
+      .map(({ peerId }) => peerId);
+  const { secret } = papers;
+  const vault = createVault({ ...{ trust, mesh, secret, masters }, dir: deps.dir, event });
+
+  async function issued(): Promise<IssuedCertificates> {
+    const { value } = await stores.catalog.query('certificates.list', {});
+    return value as IssuedCertificates;
+  }
+
+  async function look(): Promise<void> {
+    // Nothing was applied yet, so there is nothing; asking would start a reader for it.
     if (stores.catalog.appliedIndex() === 0) return;
     const { value } = await stores.catalog.query('revocations.list', {});
     trust.setRevocations((value as { revocations: Revocation[] }).revocations);
+    await trust.setIssued((await issued()).certificates);
+    await adopt();
+  }
+
+  /** The authority made something else of this node. */
+  async function adopt(): Promise<void> {
+    const next = trust.issued(mesh.peerId);
+    const own = trust.own();
+    if (next === null || !isNewer(next.claims, own.claims)) return;
+    // A restart in the middle finds the new one in the folder or again in the catalog.
+    await writeCertificate(deps.dir, next.text);
+    await trust.setOwn(next.text);
+    event('role-changed', { from: own.member.role, to: next.member.role });
+    deps.onCertified(next.member);
+    renewal?.poke();
+    tell();
   }
 
   /** Whoever is linked hears of a new certificate at once. */
   function tell(): void {
     const { name, role } = trust.own().member;
-    deps.event('own-certificate-renewed', { name, role });
+    event('own-certificate-renewed', { name, role });
     for (const { peerId, connected } of mesh.links())
       if (connected)
         deps.membership
@@ -75,12 +111,7 @@ export function createStanding(deps: StandingDeps): Standing {
 
   function startRenewal(): void {
     renewal = createRenewal({
-      ...{ trust, mesh, clock, secret: papers.secret, onFailure },
-      masters: () =>
-        directory
-          .configuration()
-          .members.filter(({ role, peerId }) => role === 'master' && peerId !== mesh.peerId)
-          .map(({ peerId }) => peerId),
+      ...{ trust, mesh, clock, vault, masters, onFailure },
       write: (text) => writeCertificate(deps.dir, text),
       onRenewed: tell,
     });
@@ -88,27 +119,30 @@ export function createStanding(deps: StandingDeps): Standing {
   }
 
   return {
-    readRevocations,
+    look,
     onApplied: () => {
       timer ??= setTimeout(() => {
         timer = null;
-        readRevocations().catch((error: unknown) =>
-          onFailure('the revocations could not be read', error),
-        );
-      }, revocationsDelayMs);
+        look().catch((error: unknown) => onFailure('certificates could not be read', error));
+      }, lookDelayMs);
     },
     start: (runtime) => {
       startRenewal();
-      const { networkKey, metrics, peers, event } = deps;
+      const { networkKey, metrics, peers } = deps;
       return createEnrolment({
         ...{ trust, networkKey, directory, clock, peers, metrics, event },
-        secret: papers.secret,
+        vault,
         workersMayLead: deps.config.workersMayLead,
         addresses: () => mesh.addresses(),
         leader: () => deps.leadership.view().leader,
         propose: (command, timeoutMs) =>
           runtime.proposer.propose(command, { idempotency: null, timeoutMs }),
         reconfigure: (change, timeoutMs) => runtime.reconfigure(change, timeoutMs),
+        handOver: () => runtime.transfer(null, handOverTimeoutMs),
+        issued: async () => {
+          await runtime.read(readTimeoutMs);
+          return issued();
+        },
         tokens: async () => {
           const { value } = await stores.catalog.query('tokens.list', {});
           return (value as { tokens: TokenRecord[] }).tokens;

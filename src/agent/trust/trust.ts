@@ -6,7 +6,7 @@
 import type { ClusterId, Ms, PeerId } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, type ErrorCode } from '../../base/error.ts';
-import type { Revocation } from '../../catalog/query-identity.ts';
+import type { CertificateRecord, Revocation } from '../../catalog/query-identity.ts';
 import {
   type Claims,
   decodeClaims,
@@ -44,13 +44,23 @@ export interface Trust {
   readonly clusterId: ClusterId;
   authority(): PublicAuthority;
   own(): Shown;
+  /** What the authority made of a member since it joined, by the log; null: nothing. */
+  issued(peer: PeerId): Shown | null;
+  /** Takes what the log brought; what is not signed by the authority counts for nothing. */
+  setIssued(records: readonly CertificateRecord[]): Promise<void>;
   /** Takes a newer certificate of this node; throws when it is not one. */
   setOwn(text: string): Promise<Shown>;
-  /** Verifies what a peer showed and keeps it; throws with the code of what is wrong. */
+  /**
+   * Verifies what a peer showed and keeps it; throws with the code of what is wrong. The answer is
+   * what the peer counts as: an old certificate proves who it is, never more than the newest.
+   */
   learn(peer: PeerId, text: string | null): Promise<Certificate>;
   /** What the peer is allowed to be, now. */
   judge(peer: PeerId): Verdict;
-  /** Checks a certificate of any time: signature, cluster and revocation, not its validity. */
+  /**
+   * Checks a certificate of any time: signature, cluster and revocation, not its validity. Answers
+   * the newest claims of that key.
+   */
   examine(peer: PeerId, text: string): Promise<Claims>;
   verifier(): Verifier;
   setRevocations(revocations: readonly Revocation[]): void;
@@ -67,6 +77,9 @@ export interface TrustDeps {
   readonly onRefused: (refusal: LastRefusal) => void;
 }
 
+/** Whether `a` was made after `b`. */
+export const isNewer = (a: Claims, b: Claims): boolean => (a.gen - b.gen || a.iat - b.iat) > 0;
+
 const missing: Refusal = {
   code: 'certificate-missing',
   detail: 'this peer has shown no certificate',
@@ -78,6 +91,7 @@ export async function openTrust(deps: TrustDeps): Promise<Trust> {
   const authority = papers.authority;
   const verifier = await createVerifier(authority.trusted);
   const shown = new Map<PeerId, Shown>();
+  let issued = new Map<PeerId, Shown>();
   let floors = new Map<PeerId, number>();
   let total = 0;
   let last: LastRefusal | null = null;
@@ -99,10 +113,7 @@ export async function openTrust(deps: TrustDeps): Promise<Trust> {
   function keep(peer: PeerId, found: Shown): void {
     const known = shown.get(peer);
     // A copy of an older one that is still under way changes nothing.
-    const older =
-      known !== undefined &&
-      (found.claims.gen - known.claims.gen || found.claims.iat - known.claims.iat) < 0;
-    if (older) return;
+    if (known !== undefined && isNewer(known.claims, found.claims)) return;
     shown.delete(peer);
     shown.set(peer, found);
     if (shown.size <= shownMax) return;
@@ -110,10 +121,31 @@ export async function openTrust(deps: TrustDeps): Promise<Trust> {
     if (oldest !== undefined) shown.delete(oldest);
   }
 
+  const newestOf = (peer: PeerId, found: Shown | undefined): Shown | undefined => {
+    const made = issued.get(peer);
+    return made && (!found || isNewer(made.claims, found.claims)) ? made : found;
+  };
+
+  async function setIssued(records: readonly CertificateRecord[]): Promise<void> {
+    const next = new Map<PeerId, Shown>();
+    for (const { peer, certificate } of records)
+      try {
+        const known = issued.get(peer);
+        const found = known?.text === certificate ? known : await read(certificate);
+        if (found.claims.sub === peer && found.claims.iss === clusterId) next.set(peer, found);
+      } catch (thrown) {
+        // Anybody may write to the log; by another authority it is worth nothing.
+        if (!(thrown instanceof AgentError)) throw thrown;
+      }
+    issued = next;
+  }
+
   return {
     clusterId,
     authority: () => authority,
     own: () => own,
+    issued: (peer) => issued.get(peer) ?? null,
+    setIssued,
     setOwn: async (text) => {
       const next = await read(text);
       throwIf(wrongWith(self, next.claims, clock.wallMs()));
@@ -126,10 +158,12 @@ export async function openTrust(deps: TrustDeps): Promise<Trust> {
       const found = known?.text === text ? known : await read(text);
       throwIf(wrongWith(peer, found.claims, clock.wallMs()));
       keep(peer, found);
-      return found.member;
+      const counts = newestOf(peer, shown.get(peer)) ?? found;
+      throwIf(wrongWith(peer, counts.claims, clock.wallMs()));
+      return counts.member;
     },
     judge: (peer) => {
-      const found = peer === self ? own : shown.get(peer);
+      const found = newestOf(peer, peer === self ? own : shown.get(peer));
       if (found === undefined) return { certificate: null, refusal: missing };
       const refusal = wrongWith(peer, found.claims, clock.wallMs());
       return refusal === null
@@ -139,7 +173,8 @@ export async function openTrust(deps: TrustDeps): Promise<Trust> {
     examine: async (peer, text) => {
       const { claims } = await read(text);
       throwIf(wrongWith(peer, claims, claims.nbf * 1000));
-      return claims;
+      const made = issued.get(peer);
+      return made && isNewer(made.claims, claims) ? made.claims : claims;
     },
     verifier: () => verifier,
     setRevocations: (revocations) => {

@@ -72,3 +72,22 @@ test('refusals are counted and the last one is kept', async () => {
   expect(trust.refusals()).toMatchObject({ total: 1, last: { name: 'p', what: 'vote' } });
   expect(refusals).toHaveLength(1);
 });
+
+test('what the log brought counts when the authority signed it, for its own key, if it is newer', async () => {
+  const trust = await trustOf('self');
+  await trust.learn('p', await certify('p', { role: 'master' }));
+  const second = await certify('p', { role: 'leecher', change: { gen: 2 } });
+  const row = { peer: 'p', generation: 2 };
+  const forged = await certify('p', { role: 'leecher', by: stranger, change: { gen: 2 } });
+  const others = await certify('q', { role: 'leecher', change: { gen: 2 } });
+  for (const certificate of [forged, others, 'x']) {
+    await trust.setIssued([{ ...row, certificate }]);
+    expect(trust.judge('p')).toMatchObject({ certificate: { role: 'master' } });
+  }
+  await trust.setIssued([{ ...row, certificate: second }]);
+  expect(trust.judge('p')).toMatchObject({ certificate: { role: 'leecher' } });
+  // A renewal goes on from the newest, whatever is shown for it.
+  const old = await certify('p', { role: 'master' });
+  expect(await trust.examine('p', old)).toMatchObject({ role: 'leecher', gen: 2 });
+  expect(trust.issued('self')).toBeNull();
+});

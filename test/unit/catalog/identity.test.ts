@@ -17,7 +17,7 @@ function setUp(limits = catalogLimits) {
     if (applied === undefined) throw new Error('nothing was applied');
     return decodeResult(applied.result);
   };
-  return { db, catalog, run };
+  return { db, catalog, log, run };
 }
 
 const id = (n: number): string => n.toString(16).padStart(16, '0');
@@ -61,4 +61,39 @@ test('the oldest token makes room; a revocation never does', () => {
   expect(run(revoke('p1', 5))).toMatchObject({ ok: true });
   expect(run(revoke('p1', 3))).toMatchObject({ ok: true });
   expect(ask(db, 'revocations.list')).toMatchObject({ revocations: [{ peer: 'p1', floor: 5 }] });
+});
+
+test('generations rise in the whole cluster; who leaves keeps none of its rights', () => {
+  const { run, db, catalog } = setUp({ ...catalogLimits, certificatesMax: 2 });
+  const certify = (peer: string, generation: number): Command => ({
+    ...{ type: 'certificate.put', peer, generation, certificate: `c.${generation}` },
+  });
+  expect(run(certify('p1', 2))).toMatchObject({ ok: true, version: 2 });
+  expect(run(certify('p2', 2))).toMatchObject({ ok: false, code: 'conflict', version: 2 });
+  expect(run(certify('p1', 5))).toMatchObject({ ok: true });
+  expect(ask(db, 'certificates.list')).toEqual({
+    certificates: [{ peer: 'p1', generation: 5, certificate: 'c.5' }],
+    highest: 5,
+  });
+  run(certify('p2', 6));
+  run(certify('p3', 7));
+  // Nobody is a member here: the lowest made room, and the order stays.
+  expect(ask(db, 'certificates.list')).toMatchObject({ highest: 7 });
+  expect(run(certify('p1', 7))).toMatchObject({ ok: false, version: 7 });
+  expect(catalog.digest()).toBe(catalog.recomputedDigest());
+});
+
+test('the certificate of a member goes with it', () => {
+  const { db, catalog, log } = setUp();
+  const member = (peerId: string) => ({
+    ...{ peerId, name: peerId, role: 'worker' as const, rank: 2000, zone: '' },
+    ...{ votes: true, leads: true },
+  });
+  const both = [member('p1'), member('p2')];
+  catalog.apply([log.config({ members: both, voters: ['p1'], outgoing: null })]);
+  const command = { type: 'certificate.put', peer: 'p2', generation: 9, certificate: 'c' } as const;
+  catalog.apply([log.command(command)]);
+  catalog.apply([log.config({ members: [member('p1')], voters: ['p1'], outgoing: null })]);
+  expect(ask(db, 'certificates.list')).toEqual({ certificates: [], highest: 9 });
+  expect(catalog.digest()).toBe(catalog.recomputedDigest());
 });

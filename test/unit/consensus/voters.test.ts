@@ -154,14 +154,17 @@ test.each([
 
 describe('votersWithout', () => {
   test('removes the lowest other voter where the table asks for fewer', () => {
-    const members = membersOf('m1 m2 w1 w2 w3');
     const voters = ['m1', 'm2', 'w1', 'w2', 'w3'];
-    expect(votersWithout(members, voters, 'w1', 'm1')).toEqual(['m1', 'm2', 'w2']);
-    expect(votersWithout(members, voters, 'm2', 'w3')).toEqual(['m1', 'w1', 'w3']);
+    const without = (peer: string, leader: string): string[] => {
+      const members = membersOf('m1 m2 w1 w2 w3').filter(({ peerId }) => peerId !== peer);
+      return votersWithout(members, voters, peer, leader);
+    };
+    expect(without('w1', 'm1')).toEqual(['m1', 'm2', 'w2']);
+    expect(without('m2', 'w3')).toEqual(['m1', 'w1', 'w3']);
   });
   test('keeps the others while the table allows it', () => {
-    const members = membersOf('m1 m2 w1 w2');
-    expect(votersWithout(members, ['m1', 'm2', 'w1'], 'w1', 'm1')).toEqual(['m1', 'm2']);
-    expect(votersWithout(members, ['m1', 'm2', 'w1'], 'w2', 'm1')).toEqual(['m1', 'm2', 'w1']);
+    const rest = membersOf('m1 m2 w2');
+    expect(votersWithout(rest, ['m1', 'm2', 'w1'], 'w1', 'm1')).toEqual(['m1', 'm2']);
+    expect(votersWithout(rest, ['m1', 'm2', 'w2'], 'w1', 'm1')).toEqual(['m1', 'm2', 'w2']);
   });
 });

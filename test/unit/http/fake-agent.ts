@@ -258,6 +258,11 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
         ...{ token: 'bw1_text', id: '0'.repeat(16), role, name, expiresAtMs: 0 },
       }),
       tokens: async () => [],
+      setRole: async (name, role) => {
+        if (name === 'nobody') throw new AgentError('not-found', 'no member is called nobody');
+        const changed = role !== 'worker';
+        return { name, peerId: `peer-of-${name}`, role, was: 'worker', changed, handedOver: false };
+      },
       revoke: async (name) => {
         if (name === 'nobody') throw new AgentError('not-found', 'no member is called nobody');
         return { peerId: `peer-of-${name}` };
