@@ -241,7 +241,8 @@ export function cannotLead(core: Core): string | null {
   const { certificate } = core;
   if (core.broken) return core.broken;
   if (core.log.understood < core.log.lastIndex) return 'version';
-  if (!certificate.leads || !certificate.votes) return 'role';
+  if (!certificate.leads) return 'role';
+  if (!certificate.votes) return 'role';
   // The log may know of its new role before its certificate has arrived.
   if (core.log.configuration.members.find(({ peerId }) => peerId === core.id)?.leads === false)
     return 'role';

@@ -141,6 +141,11 @@ export const leadershipBugs: readonly PlantedBug[] = [
         find: "  if (!certificate.leads) return 'role';\n",
         replace: '',
       },
+      {
+        file: 'consensus/core.ts',
+        find: '({ peerId }) => peerId === core.id)?.leads === false)',
+        replace: '({ peerId }) => peerId === core.id)?.leads === null)',
+      },
     ],
   },
   {

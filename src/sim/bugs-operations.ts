@@ -109,6 +109,42 @@ export const operationBugs: readonly PlantedBug[] = [
     ],
   },
   {
+    name: 'leecher-keeps-its-vote',
+    what: 'a voter that becomes a leecher stays a voter',
+    directed: 'a leecher by change of role is no voter',
+    edits: [
+      {
+        file: 'consensus/members.ts',
+        find: '  if (!isVoter || (votes && witnesses.length <= 1)) {',
+        replace: '  if (!isVoter || votes || witnesses.length <= 1) {',
+      },
+    ],
+  },
+  {
+    name: 'old-papers-lead',
+    what: 'a node whose record may not lead campaigns until its certificate says so too',
+    directed: 'a leecher with old papers does not campaign',
+    edits: [
+      {
+        file: 'consensus/core.ts',
+        find: '({ peerId }) => peerId === core.id)?.leads === false)',
+        replace: '({ peerId }) => peerId === core.id)?.leads === null)',
+      },
+    ],
+  },
+  {
+    name: 'leader-demotes-itself',
+    what: 'a leader takes a role that never leads without handing over',
+    directed: 'a leader gives itself no role that never leads',
+    edits: [
+      {
+        file: 'consensus/members.ts',
+        find: '  if (peer === core.id && !(votes && leads)) {',
+        replace: '  if (peer === core.id && !(votes || leads || lead)) {',
+      },
+    ],
+  },
+  {
     name: 'change-on-silence',
     what: 'a joint change begins relying on a voter that was never heard in this lead',
     directed: 'no change of voters on the word of the silent',

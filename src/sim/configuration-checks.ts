@@ -1,9 +1,9 @@
 /**
- * Changes of the configuration. While the cluster is paused only a person changes voters, and who
- * has left or was forgotten is a member again only when it was asked to join anew. A joint
- * configuration may be left only when it is committed: when its entry is durable on a majority of
- * the new voters and on a majority of the old ones. The disks of the simulation are open to us, so
- * that is looked up and not believed.
+ * Changes of the configuration. Nobody votes whose record says that it may not. While the cluster is
+ * paused only a person changes voters, and who has left or was forgotten is a member again only
+ * when it was asked to join anew. A joint configuration may be left only when it is committed: when
+ * its entry is durable on a majority of the new voters and on a majority of the old ones. The disks
+ * of the simulation are open to us, so that is looked up and not believed.
  */
 import type { LogIndex, Ms, PeerId } from '../base/brand.ts';
 import type { Configuration, PersistJob } from '../consensus/api.ts';
@@ -71,6 +71,13 @@ export function createConfigurationChecks(deps: ConfigurationCheckDeps): Configu
     fail('joint-left-early', `${node.id} leaves the joint configuration of entry ${joint.index}`);
   }
 
+  function checkRights(node: SimNode, index: LogIndex, configuration: Configuration): void {
+    const { members, voters } = configuration;
+    const wrong = voters.find((peer) => members.some((one) => one.peerId === peer && !one.votes));
+    if (wrong === undefined) return;
+    fail('voter-without-right', `entry ${index} of ${node.id} lets ${wrong} vote, which may not`);
+  }
+
   return {
     onStart: (node) => {
       const { snapshot, entries } = node.disk.durable();
@@ -95,6 +102,7 @@ export function createConfigurationChecks(deps: ConfigurationCheckDeps): Configu
       for (const { kind, index, hash, term, data } of job.append) {
         if (kind !== 'config') continue;
         const configuration = decodeConfiguration(data);
+        checkRights(node, index, configuration);
         const before = log.at(-1);
         const own = node.leads() && node.term() === term;
         if (before !== undefined && own) checkWritten(node, before, configuration);

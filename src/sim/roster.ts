@@ -104,7 +104,7 @@ export function createRoster({ world, operator, prng, spare }: RosterDeps): Rost
     const leads = may && prng.chance(0.5) ? !old.leads : old.leads;
     const rank = rankOf(old.role, prng.int(4));
     const next = { ...old, leads, rank };
-    operator.change({ type: 'admit', member: next }, tries, (applied) => {
+    operator.change({ type: 'role', member: next }, tries, (applied) => {
       if (!applied) return;
       world.end(node.number, 'kill');
       node.certificate = next;

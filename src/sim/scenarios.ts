@@ -8,6 +8,7 @@ import type { Ms } from '../base/brand.ts';
 import { createClient } from './client.ts';
 import { asSimFailure, SimFailure } from './failure.ts';
 import { operationScenarios } from './operation-scenarios.ts';
+import { roleScenarios } from './role-scenarios.ts';
 import { certificate } from './roster.ts';
 import type { SimNode } from './sim-node.ts';
 import { acting, cutBothWays, masters, nodeAt, until, withStage } from './stage-directions.ts';
@@ -240,6 +241,7 @@ export const scenarios: readonly Scenario[] = [
   { name: 'a read waits for the installation of a snapshot', tell: readBeforeInstall },
   { name: 'a deaf higher rank does not stop an election', tell: deafHigherRank },
   ...operationScenarios,
+  ...roleScenarios,
 ];
 
 function runScenario({ name, tell }: Scenario): ScenarioResult {
