@@ -1,6 +1,6 @@
 /**
- * Changes of the configuration. Nobody votes whose record says that it may not. While the cluster is
- * paused only a person changes voters, and who has left or was forgotten is a member again only
+ * Changes of the configuration. Nobody votes whose record says that it may not. While the cluster
+ * is paused only a person changes voters, and who has left or was forgotten is a member again only
  * when it was asked to join anew. A joint configuration may be left only when it is committed: when
  * its entry is durable on a majority of the new voters and on a majority of the old ones. The disks
  * of the simulation are open to us, so that is looked up and not believed.
