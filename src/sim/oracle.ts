@@ -29,7 +29,7 @@ export interface Oracle {
   versionAt(key: string, index: LogIndex): number;
   /** Every key that was ever written. */
   keys(): Iterable<string>;
-  /** Who is drained, and whether the cluster is paused by a pause that doesn't end by itself. */
+  /** Who is drained, and whether there is a pause, be it over: clocks disagree about that. */
   maintenance(): { readonly drained: readonly PeerId[]; readonly paused: boolean };
   /** Times that a (session, seq) took effect; 1 unless something is badly wrong. */
   commands(): number;
@@ -144,7 +144,7 @@ export function createOracle(): Oracle {
     keys: () => rows.keys(),
     maintenance: () => ({
       drained: [...drained],
-      paused: pausedUntilMs === Number.POSITIVE_INFINITY,
+      paused: pausedUntilMs !== null,
     }),
     commands: () => commands,
   };
