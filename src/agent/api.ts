@@ -173,7 +173,7 @@ export interface Agent {
   onEvent(listener: (event: AgentEvent) => void): () => void;
   tasks(): Task[];
   /** The daemons on this machine; its views come from memory. */
-  readonly daemons: Pick<Fleet, 'views' | 'one' | 'followTemplate'>;
+  readonly daemons: Pick<Fleet, 'views' | 'one' | 'follows' | 'followTemplate'>;
   /** How this machine is used, as last read; null before the first look. */
   resources(): Resources | null;
   /** null before the node has joined. */

@@ -2,10 +2,11 @@
  * What a daemon prints, kept in at most four files. Nobody in the agent holds the pipe: a small
  * shell loop beside the daemon does (`launch-script.ts`), so output survives the agent, the daemon
  * never stalls on it, and the disk it takes has a limit while nobody watches, too. Here it is only
- * read. A cursor names file and offset, and survives that the files move on.
+ * read, without the credentials that a daemon prints. A cursor names file and offset, and survives that the files move on.
  */
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hideCredentials } from './credentials.ts';
 
 /** A file is followed by the next one from this size on. */
 export const fileBytesSoft = 1024 * 1024;
@@ -88,7 +89,8 @@ export function createOutputLog(folder: string): OutputLog {
     }
     const { lines, rest } = wholeLines(text);
     const shown = rest === '' ? lines : [...lines, rest];
-    return { lines: shown.slice(-count), cursor: cursorAt(newest, newest?.bytes ?? 0) };
+    const newestLines = shown.slice(-count).map(hideCredentials);
+    return { lines: newestLines, cursor: cursorAt(newest, newest?.bytes ?? 0) };
   }
 
   async function after(cursor: string, count: number): Promise<OutputPart> {
@@ -107,7 +109,7 @@ export function createOutputLog(folder: string): OutputLog {
       next = cursorAt(part, start + readBytes);
       if (lines.length >= count || end < part.bytes) break;
     }
-    return { lines, cursor: next };
+    return { lines: lines.map(hideCredentials), cursor: next };
   }
 
   return { tail, after };

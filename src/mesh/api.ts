@@ -114,6 +114,8 @@ export interface Mesh {
   links(): MeshLink[];
   /** Protocols that this node answers. */
   protocols(): string[];
+  /** Bytes on the wire since the start, all connections together. */
+  traffic(): { readonly sent: number; readonly received: number };
   /** Redials, asks around and rejoins gossip now; tells what it did. */
   heal(): Promise<MeshHealing>;
   /** Counters end in `_total`, the rest are gauges; bounded names, none of them a peer id. */

@@ -12,7 +12,7 @@ import { type Ping, ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { createLibp2p } from 'libp2p';
 import { gossipRecordBytesMax } from '../wire/gossip.ts';
-import { createNetworkGuard } from './network-guard.ts';
+import { createNetworkGuard, type Traffic } from './network-guard.ts';
 
 /** Connections of all peers together. */
 const connectionsMax = 512;
@@ -37,6 +37,8 @@ export interface HostOptions {
   readonly announce: readonly string[];
   /** Text of a swarm key file. */
   readonly networkKey: string;
+  /** What goes over the wire is counted up here. */
+  readonly traffic?: Traffic;
 }
 
 /** libp2p formats every log line of every stream; what matters leaves by events instead. */
@@ -56,7 +58,7 @@ export function createHost(options: HostOptions): Promise<Host> {
     logger: silentLogger,
     addresses: { listen: [...options.listen], announce: [...options.announce] },
     transports: [tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 })],
-    connectionProtector: createNetworkGuard(options.networkKey),
+    connectionProtector: createNetworkGuard(options.networkKey, options.traffic),
     connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({

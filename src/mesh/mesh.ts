@@ -63,7 +63,9 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
   const cluster = typeof clusterId === 'function' ? clusterId : () => clusterId ?? null;
   const monoMs = (): Ms => clock.now().monoMs;
   const self = identity.peerId;
+  const traffic = { sent: 0, received: 0 };
   const host = await createHost({
+    traffic,
     privateKey: identity.privateKey,
     listen: options.listen,
     announce: options.announce ?? [],
@@ -237,6 +239,7 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
         oneSided: upkeep.oneSided(),
       }),
     protocols: () => host.getProtocols(),
+    traffic: () => ({ ...traffic }),
     heal: () => healMesh({ reconnector, upkeep, gossip }),
     stats: () => ({
       ...counts,

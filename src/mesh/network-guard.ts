@@ -21,19 +21,41 @@ interface Boxed {
   readonly outboundXor: { finalize(): void };
 }
 
-/** `networkKey` is the text of a swarm key file. */
-export function createNetworkGuard(networkKey: string): () => ConnectionProtector {
+/** Bytes on the wire, all connections of a host together, since it was made. */
+export interface Traffic {
+  sent: number;
+  received: number;
+}
+
+/** `networkKey` is the text of a swarm key file; `traffic` is counted up. */
+export function createNetworkGuard(
+  networkKey: string,
+  traffic: Traffic = { sent: 0, received: 0 },
+): () => ConnectionProtector {
   const make = preSharedKey({ psk: Buffer.from(networkKey, 'utf8') });
   return () => {
     const protector = make();
     const guarded: ConnectionProtector = {
       protect: (async (connection: MultiaddrConnection, options?: AbortOptions) => {
+        count(connection, traffic);
         const boxed = await protector.protect(connection, options);
         guard(boxed);
         return boxed;
       }) as ConnectionProtector['protect'],
     };
     return guarded;
+  };
+}
+
+/** Below the cipher, so handshakes count too. */
+function count(connection: MultiaddrConnection, traffic: Traffic): void {
+  connection.addEventListener('message', ({ data }) => {
+    traffic.received += data.byteLength;
+  });
+  const send = connection.send.bind(connection);
+  connection.send = (data) => {
+    traffic.sent += data.byteLength;
+    return send(data);
   };
 }
 

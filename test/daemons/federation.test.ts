@@ -68,3 +68,47 @@ test('all daemons get running, the follower hears the leader, its pinset is in s
   });
   expect(cid).toMatch(/^baf/);
 });
+
+test("the follower's settings are made anew over HTTP, and no answer shows its token", async () => {
+  const name = 'worker-1';
+  const token = flock.token(name);
+  const call = async (method: string, path: string, body?: object) => {
+    const response = await fetch(`${flock.node(name).url}/api/dashboard${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    expect([path, response.status, text.includes(token)]).toEqual([path, 200, false]);
+    return JSON.parse(text).data;
+  };
+  const logs = await call('GET', '/logs/ipfs_cluster_follow?lines=1000');
+  const lines = (logs.logs as { message: string }[]).map(({ message }) => message);
+  expect(lines.find((line) => line.includes('loading configuration'))).toContain('http://***@');
+  const settings = await call('GET', '/cluster/config/follow');
+  expect(settings.service_config.source).toMatch(/^http:\/\/\*\*\*@.*service\.json$/);
+  const act = (action: string) =>
+    call('POST', '/daemon/action', { daemon_name: 'ipfs_cluster_follow', action });
+  const before = (await flock.daemon(name, 'ipfs_cluster_follow'))?.finding?.facts.peer_id;
+  expect((await act('stop')).success).toBe(true);
+  const made = await call('POST', '/cluster/config/create', {
+    ...{ service_type: 'follow', cluster_name: 'bellwether', overwrite: true },
+  });
+  expect(made).toMatchObject({ success: true, identity_created: false, errors: [] });
+  expect((await act('start')).success).toBe(true);
+  await until(
+    'the follower is in sync again',
+    async () => {
+      const facts = (await flock.daemon(name, 'ipfs_cluster_follow'))?.finding?.facts;
+      return facts?.pinset_in_sync === true && facts.peer_id === before ? true : null;
+    },
+    {
+      deadlineMs: 120_000,
+      everyMs: 300,
+      seen: () => flock.daemon(name, 'ipfs_cluster_follow'),
+    },
+  );
+  const libp2p = await call('GET', '/backends/libp2p/status');
+  expect(libp2p.detailed_info.total_bytes_received).toBeGreaterThan(0);
+  expect(libp2p.detailed_info.total_bytes_sent).toBeGreaterThan(0);
+});

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import type { CidText } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError } from '../../base/error.ts';
+import { federationName } from '../../daemons/cluster/federation.ts';
 import { createForeignPeers } from '../../daemons/cluster/foreign-peers.ts';
 import {
   type FollowTemplate,
@@ -48,6 +49,8 @@ export interface Fleet extends Daemons {
   /** The node has joined: the daemons of the cluster learn of each other. */
   joined(): void;
   page(): FederationPage | null;
+  /** Whom a follower of this node follows, and where it reads its configuration from. */
+  follows(): { readonly clusterName: string; readonly url: string };
   /** For followers, who bring the token; throws `unavailable` before there is a federation. */
   followTemplate(): FollowTemplate;
 }
@@ -117,6 +120,14 @@ export function createFleet(deps: FleetDeps): Fleet {
         })),
         leaderService: federation.leaderService(),
         mirror: mirror.state(),
+      };
+    },
+    follows: () => {
+      const { follow } = config.daemons.ipfs_cluster_follow ?? {};
+      const own = (): string => templateUrlOf(deps.statusUrl(), deps.token);
+      return {
+        clusterName: follow?.clusterName ?? federationName,
+        url: follow?.initUrl ?? own(),
       };
     },
     followTemplate: () => {

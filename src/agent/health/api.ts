@@ -26,8 +26,8 @@ export interface MeshReport extends MeshFacts {
   /** Addresses of the configuration that it looks for others at. */
   readonly bootstrapPeers: number;
   /** Consensus and gossip frames are counted, not bytes: null. */
-  readonly bytesSent: number | null;
-  readonly bytesReceived: number | null;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
   readonly lastHealAt: string | null;
 }
 

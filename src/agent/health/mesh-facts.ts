@@ -48,6 +48,7 @@ export function meshReportOf(
   more: Pick<MeshReport, 'bootstrapPeers' | 'lastHealAt'>,
 ): MeshReport {
   const addresses = mesh.addresses();
+  const { sent, received } = mesh.traffic();
   return {
     ...facts,
     ...more,
@@ -55,7 +56,7 @@ export function meshReportOf(
     port: portOf(addresses),
     addresses,
     protocols: mesh.protocols(),
-    bytesSent: null,
-    bytesReceived: null,
+    bytesSent: sent,
+    bytesReceived: received,
   };
 }

@@ -4,11 +4,13 @@
  * (secret, peers, ports) goes over them at every start.
  */
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { AgentError } from '../../base/error.ts';
 import type { DaemonView } from '../../daemons/api.ts';
+import { federationName } from '../../daemons/cluster/federation.ts';
+import { hideCredentials } from '../../daemons/credentials.ts';
 
 const initMsMax = 30_000;
 const run = promisify(execFile);
@@ -23,6 +25,7 @@ const secretNames = /secret|private_key|password|basic_auth_credentials|token|ap
 /** The same without what must not be seen. */
 export function withoutSecrets(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutSecrets);
+  if (typeof value === 'string') return hideCredentials(value);
   if (!isObject(value)) return value;
   return Object.fromEntries(
     Object.entries(value)
@@ -44,16 +47,19 @@ async function jsonIn(path: string): Promise<Json | null> {
   return value;
 }
 
+/** Which cluster a follower of this node follows, and where it reads its configuration from. */
+export interface FollowSource {
+  readonly clusterName: string;
+  readonly url: string;
+}
+
 /** The service keeps its files in its folder, a follower one folder below, named by its cluster. */
-async function homeOf(view: DaemonView): Promise<string> {
+function homeOf(view: DaemonView, { clusterName }: FollowSource): string {
   const { folder, type, mode } = view;
   if (mode === 'external')
     throw new AgentError('conflict', `${type} is external: its settings are not this node's`);
   if (folder === null) throw new AgentError('not-found', `${type} is not configured on this node`);
-  if (type === 'ipfs_cluster_service') return folder;
-  const inside = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  const named = inside.find((entry) => entry.isDirectory());
-  return named === undefined ? folder : join(folder, named.name);
+  return type === 'ipfs_cluster_service' ? folder : join(folder, clusterName);
 }
 
 const parts = (service: Json | null, identity: Json | null) => ({
@@ -61,8 +67,8 @@ const parts = (service: Json | null, identity: Json | null) => ({
   identity_config: identity === null ? null : (withoutSecrets(identity) as Json),
 });
 
-export async function readConfig(view: DaemonView) {
-  const home = await homeOf(view);
+export async function readConfig(view: DaemonView, source: FollowSource) {
+  const home = homeOf(view, source);
   const service = await jsonIn(join(home, 'service.json'));
   const identity = await jsonIn(join(home, 'identity.json'));
   const exists = service !== null;
@@ -100,8 +106,8 @@ function merged(before: Json, change: Json, at: string): Json {
   return after;
 }
 
-export async function updateConfig(view: DaemonView, change: Json) {
-  const home = await homeOf(view);
+export async function updateConfig(view: DaemonView, source: FollowSource, change: Json) {
+  const home = homeOf(view, source);
   const path = join(home, 'service.json');
   const before = await jsonIn(path);
   if (before === null) throw new AgentError('not-found', `there is no ${path} yet`);
@@ -118,34 +124,71 @@ export async function updateConfig(view: DaemonView, change: Json) {
   };
 }
 
-export async function createConfig(view: DaemonView, overwrite: boolean) {
-  if (view.type !== 'ipfs_cluster_service')
+export interface CreateOptions {
+  readonly overwrite: boolean;
+  readonly clusterName: string | undefined;
+  readonly bootstrapPeer: string | undefined;
+}
+
+/** What the caller asks for and the agent decides by other means, one sentence each. */
+function notTaken(view: DaemonView, source: FollowSource, options: CreateOptions): string[] {
+  const { clusterName, bootstrapPeer } = options;
+  const follows = view.type === 'ipfs_cluster_follow';
+  const named = follows ? source.clusterName : federationName;
+  const where = follows ? 'daemons.ipfs_cluster_follow.follow' : 'the cluster that the agents run';
+  return [
+    ...(clusterName === undefined || clusterName === named
+      ? []
+      : [`cluster_name: got '${clusterName}'; it is '${named}', by ${where}`]),
+    ...(bootstrapPeer === undefined
+      ? []
+      : [`bootstrap_peer: not taken; at every start the peers come from ${where}`]),
+  ];
+}
+
+/** Makes the settings by the daemon's own init; an identity that is there is kept. */
+async function initialise(view: DaemonView, home: string, source: FollowSource): Promise<void> {
+  const { binary, folder } = view;
+  if (binary === null || folder === null)
+    throw new AgentError('not-found', `${view.title} is not on this machine`);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (view.type === 'ipfs_cluster_service') {
+    const env = { ...process.env, IPFS_CLUSTER_PATH: home };
+    await run(binary, ['init', '--consensus', 'crdt'], { env, timeout: initMsMax });
+    return;
+  }
+  const { clusterName, url } = source;
+  if ((await jsonIn(join(home, 'identity.json'))) === null)
+    await run(binary, ['--config', folder, clusterName, 'init', url], { timeout: initMsMax });
+  else {
+    const text = `${JSON.stringify({ source: url }, null, 2)}\n`;
+    await writeFile(join(home, 'service.json'), text, { mode: 0o600 });
+  }
+  await chmod(join(home, 'service.json'), 0o600); // the URL may carry a token
+}
+
+export async function createConfig(view: DaemonView, source: FollowSource, options: CreateOptions) {
+  const home = homeOf(view, source);
+  if (view.pid !== null)
     throw new AgentError(
       'conflict',
-      "service_type: got 'follow'. A follower's settings are made from the leader's template " +
-        'when it starts: start it instead',
+      `${view.title} runs: stop it before its settings are made anew`,
     );
-  const home = await homeOf(view);
-  if (view.pid !== null)
-    throw new AgentError('conflict', 'the service runs: stop it before its settings are made anew');
   const path = join(home, 'service.json');
   const before = await jsonIn(path);
-  if (before !== null && !overwrite)
+  if (before !== null && !options.overwrite)
     throw new AgentError('conflict', `overwrite: ${path} is there already; true makes it anew`);
-  if (view.binary === null)
-    throw new AgentError('not-found', 'ipfs-cluster-service is not on this machine');
-  await mkdir(home, { recursive: true, mode: 0o700 });
-  if (before !== null) await rename(path, `${path}.before-${Date.now()}`);
   const identityBefore = await jsonIn(join(home, 'identity.json'));
-  const env = { ...process.env, IPFS_CLUSTER_PATH: home };
-  await run(view.binary, ['init', '--consensus', 'crdt'], { env, timeout: initMsMax });
+  if (before !== null) await rename(path, `${path}.before-${Date.now()}`);
+  await initialise(view, home, source);
   const service = await jsonIn(path);
   const identity = await jsonIn(join(home, 'identity.json'));
+  const made = service !== null;
   return {
-    success: service !== null,
-    config_created: service !== null,
+    success: made,
+    config_created: made,
     identity_created: identityBefore === null && identity !== null,
     ...parts(service, identity),
-    errors: service === null ? ['init made no service.json'] : [],
+    errors: [...(made ? [] : ['init made no service.json']), ...notTaken(view, source, options)],
   };
 }

@@ -80,7 +80,7 @@ function createSettings(deps: DashboardDeps): Route[] {
         },
       },
       handle: async ({ params: { which: name } }) => {
-        const data = await readConfig(viewOf(name));
+        const data = await readConfig(viewOf(name), deps.daemons.follows());
         return { success: data.success, data };
       },
     }),
@@ -106,14 +106,14 @@ function createSettings(deps: DashboardDeps): Route[] {
         },
       },
       handle: async ({ params: { which: name }, body }) => {
-        const data = await updateConfig(viewOf(name), body);
+        const data = await updateConfig(viewOf(name), deps.daemons.follows(), body);
         return { success: data.success, data };
       },
     }),
     route({
       method: 'POST',
       url: '/api/dashboard/cluster/config/create',
-      summary: "Makes the service's settings by its own init",
+      summary: 'Makes the settings of a cluster daemon by its own init',
       access: 'local-write',
       body: z.strictObject({
         service_type: which,
@@ -136,7 +136,11 @@ function createSettings(deps: DashboardDeps): Route[] {
         },
       },
       handle: async ({ body }) => {
-        const data = await createConfig(viewOf(body.service_type), body.overwrite);
+        const data = await createConfig(viewOf(body.service_type), deps.daemons.follows(), {
+          overwrite: body.overwrite,
+          clusterName: body.cluster_name,
+          bootstrapPeer: body.bootstrap_peer,
+        });
         return { success: data.success, data };
       },
     }),

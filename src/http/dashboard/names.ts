@@ -62,7 +62,12 @@ export interface DashboardDeps {
   /** null before the node has joined. */
   mesh(): MeshReport | null;
   healMesh(why: string): Promise<MeshHealing>;
-  readonly daemons: { views(): readonly DaemonView[]; one(type: string): ApiDaemon };
+  readonly daemons: {
+    views(): readonly DaemonView[];
+    one(type: string): ApiDaemon;
+    /** Whom a follower of this node follows; the URL may carry a token. */
+    follows(): { readonly clusterName: string; readonly url: string };
+  };
   events(
     after: number,
     limit: number,

@@ -23,4 +23,10 @@ test('large frames over many connections at once do not wear the cipher out', as
     );
   }
   for (const { frame } of a?.frames ?? []) expect(Buffer.compare(frame, big)).toBe(0);
+  // What is counted is what went over the wire: all of it, and little more.
+  const bytes = 2 * others.length * big.length;
+  for (const counted of Object.values(a?.mesh.traffic() ?? {})) {
+    expect(counted).toBeGreaterThan(bytes);
+    expect(counted).toBeLessThan(bytes * 1.2);
+  }
 });

@@ -128,7 +128,41 @@ test("it is made by the daemon's own init, anew only when asked, never under a r
   daemon.set({ pid: 5 });
   const running = await call('POST', '/create', { service_type: 'service', overwrite: true });
   expect(running.status).toBe(409);
-  expect((await call('POST', '/create', { service_type: 'follow' })).status).toBe(409);
+});
+
+test("a follower's are made below its folder; its identity stays, its token is not shown", async () => {
+  const binary = join(folder, 'ipfs-cluster-follow');
+  writeFileSync(
+    binary,
+    '#!/bin/sh\n[ "$1 $3 $4" = "--config theirs init" ] || exit 9\nmkdir -p "$2/$3"\n' +
+      'echo "{\\"source\\": \\"$5\\"}" > "$2/$3/service.json"\n' +
+      'echo "{\\"id\\": \\"12D3\\"}" > "$2/$3/identity.json"\n',
+  );
+  chmodSync(binary, 0o755);
+  agent.fakeDaemons.one('ipfs_cluster_follow').set({ ...stopped, folder, binary });
+  const create = (more: object = {}) =>
+    call('POST', '/create', { service_type: 'follow', ...more });
+  const made = await create({ cluster_name: 'theirs' });
+  expect([made.status, made.body.data]).toMatchObject([
+    200,
+    { success: true, config_created: true, identity_created: true, errors: [] },
+  ]);
+  expect(made.text).not.toContain('t0ken');
+  expect((await create()).status).toBe(409);
+  const again = await create({
+    overwrite: true,
+    cluster_name: 'other',
+    bootstrap_peer: '1.2.3.4:5',
+  });
+  expect(again.body.data).toMatchObject({ success: true, identity_created: false });
+  expect(again.body.data.errors).toEqual([
+    expect.stringContaining("cluster_name: got 'other'; it is 'theirs'"),
+    expect.stringContaining('bootstrap_peer: not taken'),
+  ]);
+  const read = await call('GET', '/follow');
+  expect(read.body.data.service_config.source).toBe('http://***@127.0.0.1:1/service.json');
+  const kept = readFileSync(join(folder, 'theirs', 'service.json'), 'utf8');
+  expect(JSON.parse(kept).source).toContain('t0ken');
 });
 
 test('settings of an external daemon, or of none, are not here', async () => {

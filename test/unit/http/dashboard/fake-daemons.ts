@@ -110,6 +110,7 @@ export function createFakeDaemons() {
   const byType = new Map(daemonTypes.map((type) => [type, createFakeDaemon(type)]));
   return {
     views: () => [...byType.values()].map((daemon) => daemon.view()),
+    follows: () => ({ clusterName: 'theirs', url: 'http://user:t0ken@127.0.0.1:1/service.json' }),
     one: (type: string): FakeDaemon => {
       const found = byType.get(type as DaemonType);
       if (found === undefined) throw new AgentError('not-found', `no daemon ${type}`);
