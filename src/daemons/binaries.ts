@@ -29,6 +29,12 @@ export function binaryFolders(env: Env): string[] {
   return [...own, ...(env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')];
 }
 
+/** A program of the system; null: not on PATH. */
+export function findOnPath(name: string, env: Env): string | null {
+  const folders = (env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  return folders.map((folder) => join(folder, name)).find(isProgram) ?? null;
+}
+
 /** Full path of the first that is there; throws `binary-missing` and tells where it was sought. */
 export function findBinary(names: readonly string[], named: string | undefined, env: Env): string {
   if (named !== undefined) {

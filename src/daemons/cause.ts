@@ -47,6 +47,9 @@ export function failureOf(thrown: unknown): { cause: Cause; detail: string } {
   return { cause: causeInText(detail) ?? 'failed', detail };
 }
 
+/** Is it the line by which a program in Go says why it crashes? */
+export const isCrash = (line: string): boolean => /^(fatal error|panic): /.test(line);
+
 const stackFrame = /^\s+\S+\.(go|s):\d+/;
 const logLine = /^\d{4}[-/]\d\d[-/]\d\d[T ]/;
 const wordsMax = 3;

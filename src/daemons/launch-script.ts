@@ -8,14 +8,15 @@ import { fileBytesSoft, filesKept, turnBlockBytes, turnBlocks } from './output-l
 
 export const statFile = 'process.stat';
 
-/** Arguments: folder, memory limit in KiB or 0, limit of files or 0, then the command. */
+/** Arguments: folder, memory limit in KiB or 0, limit of files or 0, processors or -, the command. */
 export const launchScript = `
-dir=$1 data=$2 files=$3
-shift 3
+dir=$1 data=$2 files=$3 processors=$4
+shift 4
 umask 077
 if read -r stat 2>/dev/null < /proc/$$/stat; then :; else stat=$$; fi
 note=$dir/${statFile}
 printf '%s\\n' "$stat" > "$note.new" && mv "$note.new" "$note" || exit 125
+[ "$processors" = - ] || taskset -pc "$processors" $$ >/dev/null || exit 125
 [ "$data" = 0 ] || ulimit -d "$data" || exit 125
 [ "$files" = 0 ] || ulimit -n "$files" || exit 125
 fifo=$dir/output.fifo log=$dir/output.log

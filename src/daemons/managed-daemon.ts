@@ -16,8 +16,9 @@ import type {
 } from '../supervise/api.ts';
 import { createSupervisor } from '../supervise/supervisor.ts';
 import type { Daemon, DaemonAdapter, DaemonType, DaemonView, Endpoint, Place } from './api.ts';
-import { causeOfExit, failureOf, lastWords } from './cause.ts';
-import { createLooks } from './looks.ts';
+import { causeOfExit, failureOf, isCrash, lastWords } from './cause.ts';
+import { limitHitBy } from './limits.ts';
+import { createLooks, type LookState } from './looks.ts';
 import type { DaemonOptions } from './options.ts';
 import { createOutputLog } from './output-log.ts';
 import { createPlace, homeOf } from './place.ts';
@@ -62,6 +63,16 @@ export interface ManagedDaemon extends Daemon {
   readonly ports: () => Readonly<Record<string, number>>;
 }
 
+/** Who answers although it has run into a limit serves those who are connected, and nobody else. */
+function withLimit(state: LookState, limit: ReturnType<typeof limitHitBy>): LookState {
+  if (limit === null || state.finding === null) return state;
+  const problem = { code: limit.cause, text: limit.detail };
+  return {
+    ...state,
+    finding: { ...state.finding, problems: [...state.finding.problems, problem] },
+  };
+}
+
 export function createManagedDaemon(deps: ManagedDeps): ManagedDaemon {
   const { adapter, options, runFolder, clock, policy } = deps;
   const { type, title } = adapter;
@@ -81,6 +92,8 @@ export function createManagedDaemon(deps: ManagedDeps): ManagedDaemon {
   let oomBefore: number | null = null;
   let outputFrom = '0:0';
   let unenforced: readonly string[] = [];
+  /** What the process has run into, as of the last look. */
+  let limit: ReturnType<typeof limitHitBy> = null;
   let notes: readonly string[] = [];
   let timer: NodeJS.Timeout | null = null;
   let checkedMs = Number.NEGATIVE_INFINITY;
@@ -136,15 +149,18 @@ export function createManagedDaemon(deps: ManagedDeps): ManagedDaemon {
     // The loop that keeps the output reads what is left in the pipe.
     await wait(50);
     const { lines } = await output.after(outputFrom, 10_000);
-    const tail = lines.slice(-tailLines);
+    // A program in Go that crashes says why before it prints its stacks, which may be long.
+    const crash = lines.findLast(isCrash);
+    const tail = [...(crash === undefined ? [] : [crash]), ...lines.slice(-tailLines)];
     const exit = { code, signal, logTail: tail.join('\n') };
     const oomKilled = oomBefore !== null && (oomKills() ?? 0) > oomBefore;
     const known = signal === null ? adapter.classify(exit) : null;
     const cause = known ?? causeOfExit(exit, oomKilled);
     const how = signal ?? (code === null ? 'went away' : `exit code ${code}`);
-    const said = lastWords(tail);
+    const said = crash ?? lastWords(tail);
     const detail = (said === null ? how : `${how}; last said: ${said}`).slice(0, detailMax);
     if (process === taken) process = null;
+    limit = null;
     looks.forget();
     post({ type: 'exited', pid: taken.pid, cause, detail });
   }
@@ -175,7 +191,8 @@ export function createManagedDaemon(deps: ManagedDeps): ManagedDaemon {
     const { pid } = process;
     looks.lookAside(at, (finding) => {
       const answer = finding === null ? 'silent' : finding.ready ? 'ready' : 'busy';
-      post({ type: 'checked', pid, answer, progress: finding?.progress ?? null });
+      limit = limitHitBy(pid, options.limits?.files ?? null);
+      post({ type: 'checked', pid, answer, progress: finding?.progress ?? null, limit });
     });
   }
 
@@ -198,7 +215,7 @@ export function createManagedDaemon(deps: ManagedDeps): ManagedDaemon {
       adapter,
       mode: 'managed',
       supervision: supervisor.view(nowMs()),
-      looks: looks.state(),
+      looks: withLimit(looks.state(), limit),
       ports: place?.ports ?? { ...adapter.ports, ...options.ports },
       url: endpoint()?.url ?? null,
       folder: homeOf(options, runFolder),

@@ -49,6 +49,8 @@ const daemonSchema = z.strictObject({
   storageMax: bytes.optional(),
   /** kubo: `local` finds and serves nobody beyond this machine. @default public */
   network: z.enum(['public', 'local']).optional(),
+  /** kubo: talks only to kubos that have the flock's network key. @default false */
+  privateNetwork: z.boolean().optional(),
   /** Whether it is restarted when it fails. @default true; `daemon heal` changes it */
   autoHeal: z.boolean().optional(),
   /** ipfs_cluster_follow: somebody else's cluster. @default the one that the agents run */
@@ -85,6 +87,8 @@ export function daemonMistakes(type: string, options: DaemonOptions): string[] {
     mistakes.push(`${at}: url, auth and tls are for mode external; the mode is ${mode}`);
   if (tls !== undefined && url !== undefined && !url.startsWith('https:'))
     mistakes.push(`${at}.tls: the url ${url} is not https`);
+  if (options.privateNetwork !== undefined && type !== 'ipfs')
+    mistakes.push(`${at}.privateNetwork: only ipfs (kubo) takes the network key`);
   if (options.follow !== undefined) {
     if (type !== 'ipfs_cluster_follow')
       mistakes.push(`${at}.follow: only ipfs_cluster_follow follows somebody's cluster`);
@@ -97,6 +101,7 @@ export function daemonMistakes(type: string, options: DaemonOptions): string[] {
       'limits',
       'storageMax',
       'network',
+      'privateNetwork',
       'follow',
       'settings',
       'ports',

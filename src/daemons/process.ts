@@ -44,6 +44,8 @@ export interface LaunchOptions {
   /** KiB of data the process may hold; null: no limit. */
   readonly dataKib: number | null;
   readonly files: number | null;
+  /** Numbers of the processors that it is kept on; null: all. */
+  readonly processors: readonly number[] | null;
 }
 
 const noteFile = 'process.json';
@@ -118,11 +120,11 @@ function handle(id: ProcessId, note: ProcessNote, ended: Promise<ProcessEnd>): D
 
 /** Starts it; throws if not even the shell before it could be started. */
 export async function launch(options: LaunchOptions): Promise<DaemonProcess> {
-  const { folder, note, env, dataKib, files } = options;
+  const { folder, note, env, dataKib, files, processors } = options;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   rmSync(join(folder, statFile), { force: true });
   writeWhole(join(folder, noteFile), JSON.stringify(note));
-  const limits = [String(dataKib ?? 0), String(files ?? 0)];
+  const limits = [String(dataKib ?? 0), String(files ?? 0), processors?.join(',') ?? '-'];
   const child = spawn('sh', ['-c', launchScript, 'bellwether', folder, ...limits, ...note.argv], {
     detached: true,
     stdio: 'ignore',

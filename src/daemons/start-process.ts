@@ -4,11 +4,17 @@
  */
 import { mkdirSync } from 'node:fs';
 import type { Ms } from '../base/brand.ts';
-import type { DaemonAdapter, DaemonType, Endpoint, Place } from './api.ts';
+import {
+  type DaemonAdapter,
+  type DaemonType,
+  daemonTypes,
+  type Endpoint,
+  type Place,
+} from './api.ts';
 import { findBinary } from './binaries.ts';
 import { CauseError } from './cause.ts';
 import { withDeadline } from './deadline.ts';
-import { limitsOf } from './limits.ts';
+import { limitsOf, machineOf } from './limits.ts';
 import type { DaemonOptions } from './options.ts';
 import { createPlace } from './place.ts';
 import { choosePorts } from './ports.ts';
@@ -53,13 +59,13 @@ export async function startProcess(parts: StartParts, signal: AbortSignal): Prom
     adapter.prepare(place, AbortSignal.any([signal, late])),
   );
   if (signal.aborted) throw new CauseError('failed', 'the agent is stopping');
-  const { env, dataKib, files, unenforced } = limitsOf(options.limits ?? {});
+  const spread = daemonTypes.indexOf(adapter.type);
+  const limits = limitsOf(options.limits ?? {}, machineOf(process.env), spread);
   const process_ = await launch({
     folder: runFolder,
     note: noteFor([binary, ...prepared.args], ports, wanted),
-    env: { ...env, ...prepared.env },
-    dataKib,
-    files,
+    ...limits,
+    env: { ...limits.env, ...prepared.env },
   });
-  return { process: process_, place, notes, unenforced };
+  return { process: process_, place, notes, unenforced: limits.unenforced };
 }

@@ -102,6 +102,8 @@ export type SuperviseEvent =
       readonly answer: 'ready' | 'busy' | 'silent';
       /** Anything that changes while it gets on; text or null. */
       readonly progress: string | null;
+      /** `silent`: the limit of its own that it has run into, if that is known. */
+      readonly limit?: { readonly cause: Cause; readonly detail: string } | null;
     }
   | { readonly type: 'auto-heal'; readonly on: boolean }
   /** Paused or draining: the reason; null: over. */
@@ -123,7 +125,13 @@ export type SuperviseFact =
   | { readonly type: 'daemon-adopted'; readonly pid: number }
   | { readonly type: 'daemon-starting'; readonly reason: StartReason }
   | { readonly type: 'daemon-ready'; readonly pid: number; readonly afterMs: Ms }
-  | { readonly type: 'daemon-unresponsive'; readonly pid: number; readonly silentMs: Ms }
+  | {
+      readonly type: 'daemon-unresponsive';
+      readonly pid: number;
+      readonly silentMs: Ms;
+      /** `unresponsive`, or the limit that it has run into. */
+      readonly cause: Cause;
+    }
   | { readonly type: 'daemon-recovered'; readonly pid: number }
   | { readonly type: 'daemon-stopped'; readonly pid: number; readonly reason: StopReason }
   | {

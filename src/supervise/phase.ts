@@ -21,6 +21,8 @@ export type Phase =
       next: 'rest' | 'start' | 'failed';
       readonly cause: Cause;
       readonly detail: string;
+      /** It is ended in order to be started again, and has waited for that. */
+      readonly healing: boolean;
     };
 
 /** `heals`: a failure is healed now; who isn't has stopped, and waits for nothing. */

@@ -46,6 +46,8 @@ export function createSupervisor(
   let steady = false;
   let lastFailure: Supervision['lastFailure'] = null;
   let alertSinceMs: Ms | null = null;
+  /** What the process has run into, as of the last look. */
+  let limitHit: { readonly cause: Cause; readonly detail: string } | null = null;
   let actions: SuperviseAction[] = [];
 
   const tell = (fact: SuperviseFact): void => {
@@ -68,8 +70,9 @@ export function createSupervisor(
 
   function stop(reason: StopReason, next: 'rest' | 'start' | 'failed', detail = ''): void {
     assert(pid !== null, 'only a process that is there is stopped');
-    const cause: Cause = reason === 'not-ready' ? 'not-ready' : 'unresponsive';
-    phase = { type: 'stopping', next, cause, detail };
+    const healing = reason === 'unresponsive';
+    const cause: Cause = healing ? (lastFailure?.cause ?? 'unresponsive') : 'not-ready';
+    phase = { type: 'stopping', next, cause, detail, healing };
     actions.push({ type: 'stop', pid, reason });
     tell({ type: 'daemon-stopped', pid, reason });
   }
@@ -102,6 +105,7 @@ export function createSupervisor(
     adopted = false;
     healthySinceMs = null;
     steady = false;
+    limitHit = null;
   }
 
   function rest(): void {
@@ -187,9 +191,9 @@ export function createSupervisor(
       else failed(event.cause, event.detail, nowMs);
       return;
     }
-    const { next, cause, detail } = phase;
+    const { next, cause, detail, healing } = phase;
     if (next === 'failed') {
-      failed(cause, detail, nowMs, cause === 'unresponsive');
+      failed(cause, detail, nowMs, healing);
       return;
     }
     rest();
@@ -197,7 +201,9 @@ export function createSupervisor(
   }
 
   function onChecked(event: Extract<SuperviseEvent, { type: 'checked' }>, nowMs: Ms): void {
-    if (event.pid !== pid || event.answer === 'silent') return;
+    if (event.pid !== pid) return;
+    limitHit = event.answer === 'silent' ? (event.limit ?? null) : null;
+    if (event.answer === 'silent') return;
     if (phase.type === 'running') {
       phase.answeredMs = nowMs;
       return;
@@ -223,10 +229,12 @@ export function createSupervisor(
     }
     const healAtMs = budget.healAtMs(nowMs);
     phase = { type: 'unresponsive', healAtMs };
-    const detail = `no answer for ${Math.round(silentMs)} ms`;
-    lastFailure = { cause: 'unresponsive', detail, atMs: nowMs };
-    tell({ type: 'daemon-unresponsive', pid, silentMs });
-    if (healAtMs > nowMs || !mayHeal()) alert('unresponsive', detail, nowMs);
+    const cause = limitHit?.cause ?? 'unresponsive';
+    const why = limitHit === null ? '' : `; ${limitHit.detail}`;
+    const detail = `no answer for ${Math.round(silentMs)} ms${why}`;
+    lastFailure = { cause, detail, atMs: nowMs };
+    tell({ type: 'daemon-unresponsive', pid, silentMs, cause });
+    if (healAtMs > nowMs || !mayHeal()) alert(cause, detail, nowMs);
   }
 
   function onTick(nowMs: Ms): void {

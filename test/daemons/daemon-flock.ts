@@ -19,6 +19,8 @@ export interface DaemonFlock extends Flock {
 export interface DaemonFlockOptions {
   readonly names: readonly string[];
   readonly workersMayLead: boolean;
+  /** Added to what every kubo is set to. */
+  readonly kubo?: Readonly<Record<string, unknown>>;
   /** Goes over what the node's daemons are set to. */
   readonly daemonsOf?: (name: string) => Readonly<Record<string, unknown>>;
 }
@@ -49,7 +51,8 @@ export async function createDaemonFlock(options: DaemonFlockOptions): Promise<Da
       const at = names.indexOf(name) * portsPerNode;
       const own = ports.slice(at, at + portsPerNode);
       const daemons = daemonsConfig(name, own, workersMayLead);
-      return { workersMayLead, daemons: { ...daemons, ...options.daemonsOf?.(name) } };
+      const ipfs = { ...daemons.ipfs, ...options.kubo };
+      return { workersMayLead, daemons: { ...daemons, ipfs, ...options.daemonsOf?.(name) } };
     },
   });
   const pids = new Set<number>();

@@ -96,7 +96,7 @@ afterAll(async () => {
 
 async function watch(options: DaemonOptions, done: (view: DaemonView) => boolean) {
   const daemon = createExternalDaemon({
-    adapter: createKubo({ role: 'worker' }),
+    adapter: createKubo({ role: 'worker', networkKey: async () => null }),
     options: { mode: 'external', ...options },
     checkMs: 300,
     silentMsMax: 1500,

@@ -17,6 +17,8 @@ export interface AdapterDeps {
   readonly role: Role;
   /** Host that swarms listen on. */
   readonly swarmHost: string;
+  /** Text of the flock's network key file; null: this node has none yet. */
+  readonly networkKey: () => Promise<string | null>;
   readonly federation: Federation;
   readonly foreignPeers: ForeignPeers;
   readonly wallMs: () => number;

@@ -3,7 +3,8 @@
  * the agents run, the leader's mirror of the catalog's pins into it, and the configuration that
  * followers start from.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { CidText } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError } from '../../base/error.ts';
@@ -15,8 +16,10 @@ import {
   foreignTemplate,
 } from '../../daemons/cluster/template.ts';
 import { askPeerId } from '../../mesh/ask-peer-id.ts';
+import { loadNetworkKey } from '../../mesh/network-key.ts';
 import type { Config } from '../config.ts';
 import type { Node } from '../node.ts';
+import { networkKeyFile } from '../trust/founding.ts';
 import { createDaemons, type Daemons } from './daemons.ts';
 import { createFederation } from './federation.ts';
 import { createMirror, type MirrorState } from './mirror.ts';
@@ -64,6 +67,11 @@ function templateUrlOf(statusUrl: string | null, token: string): string {
   return url.href;
 }
 
+async function networkKeyOf(config: Config, dataFolder: string): Promise<string | null> {
+  const path = config.networkKeyFile ?? join(dataFolder, networkKeyFile);
+  return existsSync(path) ? loadNetworkKey(path, { create: false }) : null;
+}
+
 export function createFleet(deps: FleetDeps): Fleet {
   const { config, clock, node } = deps;
   const common = { node, event: deps.event, onFailure: deps.onFailure };
@@ -82,6 +90,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       role: config.role,
       swarmHost: config.meshHost,
       ...{ federation, foreignPeers },
+      networkKey: () => networkKeyOf(config, deps.dataFolder),
       wallMs: () => clock.wallMs(),
     },
   });

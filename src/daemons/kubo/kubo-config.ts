@@ -58,22 +58,41 @@ function roleSettings(role: Role): JsonObject {
   };
 }
 
-/** Finds and serves nobody beyond this machine; kubo wants explicit values where it says `auto`. */
+/** Explicit values where kubo says `auto`: it refuses those in a private network and offline. */
+const nothingAutomatic: JsonObject = {
+  Bootstrap: [],
+  'Routing.DelegatedRouters': [],
+  'Ipns.DelegatedPublishers': [],
+  'DNS.Resolvers': {},
+  'AutoConf.Enabled': false,
+  'AutoTLS.Enabled': false,
+  'Swarm.AddrFilters': [],
+  'Swarm.Transports.Network.QUIC': false,
+  'Addresses.NoAnnounce': [],
+};
+
+/** Among those who have the key, on the transport that can ask for it. */
+function privateSettings(addresses: readonly string[], swarmPort: number): JsonObject {
+  return {
+    ...nothingAutomatic,
+    'Routing.Type': 'dht',
+    'Swarm.Transports.Network.WebTransport': false,
+    'Swarm.Transports.Network.WebRTCDirect': false,
+    'Addresses.Swarm': withSwarmPort(
+      addresses.filter((address) => !address.includes('/udp/')),
+      swarmPort,
+    ),
+  };
+}
+
+/** Finds and serves nobody beyond this machine. */
 function localSettings(swarmPort: number): JsonObject {
   return {
-    Bootstrap: [],
+    ...nothingAutomatic,
     'Routing.Type': 'none',
-    'Routing.DelegatedRouters': [],
-    'Ipns.DelegatedPublishers': [],
-    'DNS.Resolvers': {},
-    'AutoConf.Enabled': false,
-    'AutoTLS.Enabled': false,
     'Discovery.MDNS.Enabled': false,
-    'Swarm.AddrFilters': [],
     'Swarm.DisableNatPortMap': true,
     'Swarm.RelayClient.Enabled': false,
-    'Swarm.Transports.Network.QUIC': false,
-    'Addresses.NoAnnounce': [],
     'Addresses.Swarm': [`/ip4/127.0.0.1/tcp/${swarmPort}`],
   };
 }
@@ -111,6 +130,7 @@ export function wantedSettings(
   return {
     ...(how.ours ? roleSettings(how.role) : {}),
     'Addresses.Swarm': withSwarmPort(current.Addresses.Swarm ?? [], swarm),
+    ...(options.privateNetwork ? privateSettings(current.Addresses.Swarm ?? [], swarm) : {}),
     ...(options.network === 'local' ? localSettings(swarm) : {}),
     ...(options.storageMax ? { 'Datastore.StorageMax': `${options.storageMax}B` } : {}),
     ...options.settings,

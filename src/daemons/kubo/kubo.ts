@@ -7,11 +7,13 @@ import { basename, join } from 'node:path';
 import type { Cause } from '../../supervise/api.ts';
 import type { Role } from '../../wire/member.ts';
 import type { DaemonAdapter, Finding, Place } from '../api.ts';
+import { CauseError } from '../cause.ts';
 import type { DaemonClient } from '../daemon-client.ts';
 import { withDeadline } from '../deadline.ts';
 import { removeStale } from '../stale-locks.ts';
 import { prepareRepo, readKuboConfig } from './kubo-config.ts';
 import { askToShutDown, type KuboLook, type KuboStock, lookAt, takeStock } from './kubo-rpc.ts';
+import { setSwarmKey } from './swarm-key.ts';
 
 const stockEveryMs = 60_000;
 const stockMsMax = 45_000;
@@ -96,7 +98,13 @@ function findingOf(
   };
 }
 
-export function createKubo({ role }: { readonly role: Role }): DaemonAdapter {
+export interface KuboDeps {
+  readonly role: Role;
+  /** Text of the flock's network key file; null: this node has none yet. */
+  readonly networkKey: () => Promise<string | null>;
+}
+
+export function createKubo({ role, networkKey }: KuboDeps): DaemonAdapter {
   const stock = createStock();
   /** Read from the config once per place; it does not change while the daemon runs. */
   let known: { place: Place; peerId: string | null; datastore: string | null } | null = null;
@@ -127,6 +135,7 @@ export function createKubo({ role }: { readonly role: Role }): DaemonAdapter {
       gateway_address: place === null ? null : `http://127.0.0.1:${place.ports.gateway}`,
       datastore_type: own?.datastore ?? null,
       config_profile: place === null ? null : 'server',
+      private_network: place === null ? null : place.options.privateNetwork === true,
     });
   }
 
@@ -147,9 +156,19 @@ export function createKubo({ role }: { readonly role: Role }): DaemonAdapter {
       const { folder } = place;
       await removeStale(join(folder, 'repo.lock'), [join(folder, 'api'), join(folder, 'gateway')]);
       await prepareRepo(place, role);
+      const isPrivate = place.options.privateNetwork === true;
+      const key = await networkKey();
+      if (key !== null) setSwarmKey(folder, key, isPrivate);
+      else if (isPrivate)
+        throw new CauseError('dependency-down', 'privateNetwork: this node has no network key yet');
       return {
         args: ['daemon', '--enable-gc', '--migrate=false'],
-        env: { IPFS_PATH: folder, IPFS_TELEMETRY: 'off' },
+        env: {
+          IPFS_PATH: folder,
+          IPFS_TELEMETRY: 'off',
+          // Without the key it does not start, so it never talks to everybody by mistake.
+          ...(isPrivate ? { LIBP2P_FORCE_PNET: '1' } : {}),
+        },
       };
     },
     endpoint: ({ ports }) => ({

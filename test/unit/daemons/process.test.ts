@@ -38,13 +38,14 @@ function folderHere(): string {
 async function run(
   folder: string,
   script: string,
-  limits: { dataKib?: number; files?: number } = {},
+  limits: { dataKib?: number; files?: number; processors?: number[] } = {},
 ): Promise<DaemonProcess> {
   const process = await launch({
     folder,
     note: noteFor(['/bin/sh', '-c', script], { api: 1 }, { api: 1 }),
     env: { GREETING: 'hello' },
     dataKib: limits.dataKib ?? null,
+    processors: limits.processors ?? null,
     files: limits.files ?? null,
   });
   started.push(process);

@@ -235,6 +235,24 @@ test('silence makes it unresponsive after its deadline; it is stopped and starte
   expect(it.untilStart(1000)).toBeLessThanOrEqual(600);
 });
 
+test('the limit that a silent daemon has run into is its cause; it is healed all the same', () => {
+  const it = running();
+  it.pass(60_000);
+  const limit = { cause: 'file-limit', detail: 'it has 64 of 64 files and sockets open' } as const;
+  it.step({ type: 'checked', pid: it.pid(), answer: 'silent', progress: null, limit });
+  it.pass(10_500, false);
+  expect(it.view().lastFailure).toMatchObject({ cause: 'file-limit' });
+  expect(it.done.at(-1)).toMatchObject({ type: 'stop', reason: 'unresponsive' });
+  it.exit();
+  const { lastFailure, alertSinceMs } = it.view();
+  expect(lastFailure).toMatchObject({
+    cause: 'file-limit',
+    detail: expect.stringMatching(/no answer for \d+ ms; it has 64 of 64 files and sockets open/),
+  });
+  expect(alertSinceMs).not.toBeNull();
+  expect(it.untilStart(1000)).toBeLessThanOrEqual(600);
+});
+
 test('silence within the cool-down waits, and an answer meanwhile ends it', () => {
   const it = running({ lastHealMs: 0 });
   it.pass(60_000);
