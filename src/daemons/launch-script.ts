@@ -8,7 +8,7 @@ import { fileBytesSoft, filesKept, turnBlockBytes, turnBlocks } from './output-l
 
 export const statFile = 'process.stat';
 
-/** Arguments: folder, memory limit in KiB or 0, limit of files or 0, processors or -, the command. */
+/** Arguments: folder, limits (KiB of memory or 0, files or 0, processors or -), the command. */
 export const launchScript = `
 dir=$1 data=$2 files=$3 processors=$4
 shift 4

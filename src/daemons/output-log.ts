@@ -2,7 +2,8 @@
  * What a daemon prints, kept in at most four files. Nobody in the agent holds the pipe: a small
  * shell loop beside the daemon does (`launch-script.ts`), so output survives the agent, the daemon
  * never stalls on it, and the disk it takes has a limit while nobody watches, too. Here it is only
- * read, without the credentials that a daemon prints. A cursor names file and offset, and survives that the files move on.
+ * read, without the credentials that a daemon prints. A cursor names file and offset, and survives
+ * that the files move on.
  */
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { CauseError } from '../cause.ts';
 import { writeWhole } from '../process.ts';
 
-/** `wanted`: text of the flock's key file, for a private kubo; `flock`: the same, whether or not. */
+/** `flock`: text of the flock's key file; `wanted`: this kubo shall be private. */
 export function setSwarmKey(folder: string, flock: string, wanted: boolean): void {
   const file = join(folder, 'swarm.key');
   const there = existsSync(file) ? readFileSync(file, 'utf8') : null;
