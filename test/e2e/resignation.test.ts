@@ -125,14 +125,19 @@ const leads = (it: Flock, name: string, deadlineMs = 40_000): Promise<true> =>
     { deadlineMs, seen: async () => [resignations(it), (await it.status(name))?.election] },
   );
 
-const cannotLead = (it: Flock, name: string, reason: string | null): Promise<true> =>
+const cannotLead = (
+  it: Flock,
+  name: string,
+  reason: string | null,
+  deadlineMs = 20_000,
+): Promise<true> =>
   until(
     `${name} says why it does not lead: ${reason}`,
     async () => {
       const page = await it.status(name);
       return page !== null && page.node.cannotLeadReason === reason ? true : null;
     },
-    { deadlineMs: 20_000, seen: async () => (await it.status(name))?.node },
+    { deadlineMs, seen: async () => (await it.status(name))?.node },
   );
 
 const degraded = (it: Flock, name: string, reason: string | null): Promise<true> =>
@@ -218,8 +223,9 @@ test('a content engine that dies again and again: its node resigns until the eng
   expect(resignations(it)).toEqual(['master-1 to master-2: content-gone']);
   await leads(it, 'master-2');
   await writesFlow(writes);
-  // Left alone, the engine comes back by itself, and rank gets the lead again.
-  await cannotLead(it, 'master-1', null);
+  // Left alone, the engine comes back by itself, and rank gets the lead again. How long it waits
+  // doubles with each death, and a slow machine took more of them until the resignation.
+  await cannotLead(it, 'master-1', null, 150_000);
   await leads(it, 'master-1');
   await nothingLost(it, writes);
 });
