@@ -14,6 +14,7 @@ const benches = {
   replication: () => import('./replication.mjs'),
   detection: () => import('./detection.mjs'),
   'hand-over': () => import('./hand-over.mjs'),
+  scale: () => import('./scale.mjs'),
 };
 
 function machine() {

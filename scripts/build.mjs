@@ -1,8 +1,9 @@
 // Bundles the agent: one file for the program and one for each worker thread, so that a start reads
 // a handful of files and not thousands. `--outdir DIR` puts it elsewhere than into dist/; `--bug JSON`
-// plants a bug ({name, edits: [{file, find, replace}]}), and then it must go elsewhere.
+// plants a bug ({name, edits: [{file, find, replace}]}), and then it must go elsewhere; `--entry FILE`
+// bundles one more program beside the agent's.
 import { chmodSync, existsSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, parse, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
@@ -69,7 +70,11 @@ const oneLanguage = {
 };
 
 const { values: asked } = parseArgs({
-  options: { outdir: { type: 'string', default: 'dist' }, bug: { type: 'string' } },
+  options: {
+    outdir: { type: 'string', default: 'dist' },
+    bug: { type: 'string' },
+    entry: { type: 'string' },
+  },
 });
 const { outdir } = asked;
 if (asked.bug !== undefined && outdir === 'dist') throw new Error('a bug goes elsewhere: --outdir');
@@ -82,6 +87,7 @@ const { metafile } = await build({
     bellwether: 'src/cli/main.ts',
     'catalog-worker': 'src/store/catalog-worker.ts',
     'content-worker': 'src/content/content-worker.ts',
+    ...(asked.entry === undefined ? {} : { [parse(asked.entry).name]: asked.entry }),
   },
   outdir,
   outExtension: { '.js': '.mjs' },

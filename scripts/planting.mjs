@@ -1,4 +1,5 @@
-// Plants a bug into whatever esbuild bundles: sources are changed on their way in, never on disk.
+// Changes sources on their way into what esbuild bundles, never on disk: planted bugs, and counters
+// that only a comparison needs. `file` is below src/, or ../node_modules/... for a package's.
 import { readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,11 +13,12 @@ export function planting(bug) {
   const plugin = {
     name: 'planted-bug',
     setup: (b) =>
-      b.onLoad({ filter: /[/\\]src[/\\].*\.ts$/ }, ({ path }) => {
+      b.onLoad({ filter: /\.(ts|js)$/ }, ({ path }) => {
         const file = relative(src, path).replaceAll('\\', '/');
         if (!bug.edits.some((edit) => edit.file === file)) return null;
         touched.add(file);
-        return { contents: plant(bug, file, readFileSync(path, 'utf8')), loader: 'ts' };
+        const loader = file.endsWith('.ts') ? 'ts' : 'js';
+        return { contents: plant(bug, file, readFileSync(path, 'utf8')), loader };
       }),
   };
   const check = () => {
