@@ -26,14 +26,13 @@ import type { StandingView } from './operations/standing.ts';
 import { createRecovery, type EpochOrder } from './recovery/recovery.ts';
 import type { Replication } from './replication/api.ts';
 import { createReplication } from './replication/replication.ts';
-import { sayWhere } from './say-where.ts';
+import { sayWhere, sayWhereAgainMs } from './say-where.ts';
 import { createSystemClock } from './system-clock.ts';
 import { createRefusalEvents } from './trust/refusal-events.ts';
 import { version } from './version.ts';
 
 const handOverTimeoutMs: Ms = 1500;
 const ownProposalTimeoutMs: Ms = 10_000;
-const sayAgainMs: Ms = 60_000;
 
 const notJoined: Readiness = {
   ready: false,
@@ -137,8 +136,10 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   });
 
   const say = (): void => {
-    if (node !== null)
-      sayWhere(node, { provider: replication?.provider() ?? null, statusUrl }, onFailure);
+    if (node === null || stopping !== null) return;
+    sayWhere(node, { provider: replication?.provider() ?? null, statusUrl }, onFailure);
+    if (sayTimer !== null) clearTimeout(sayTimer);
+    sayTimer = setTimeout(say, sayWhereAgainMs(node));
   };
 
   async function openEvents(): Promise<void> {
@@ -179,7 +180,6 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     standing.start();
     daemons.joined();
     say();
-    sayTimer = setInterval(say, sayAgainMs);
     events.append('started', { name: config.nodeId, role: config.role, version });
   }
 
@@ -188,7 +188,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
     aborter.abort();
     // Whoever called start hears how it ended; here it only must not go on behind our back.
     await Promise.allSettled([starting]);
-    if (sayTimer !== null) clearInterval(sayTimer);
+    if (sayTimer !== null) clearTimeout(sayTimer);
     if (node !== null && !fatal && node.leadership.view().state === 'leader')
       await node.runtime
         .transfer(null, handOverTimeoutMs)

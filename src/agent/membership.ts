@@ -231,14 +231,17 @@ export function createMembership(deps: MembershipDeps): Membership {
     throw new AgentError('stopped', `stopped while looking for a cluster: ${last}`);
   }
 
-  /** Whom to ask: the leader if known, else everybody who is linked. */
+  /**
+   * Whom to ask: the leader if it is known and linked, else everybody who is linked: they pass it
+   * on. In a large cluster a newcomer is linked to a handful, perhaps without the leader.
+   */
   function doors(): PeerId[] {
     const leader = deps.leader();
-    if (leader !== null && leader !== directory.self) return [leader];
-    return mesh
+    const linked = mesh
       .links()
       .filter((link) => link.connected)
       .map((link) => link.peerId);
+    return leader !== null && linked.includes(leader) ? [leader] : linked;
   }
 
   async function join(signal: AbortSignal): Promise<Certificate> {

@@ -1,8 +1,15 @@
 /** Tells the others by gossip where this node is: hints, said again now and then. */
+import type { Ms } from '../base/brand.ts';
 import type { Provider } from '../content/api.ts';
 import { encodeGossip } from '../wire/gossip.ts';
+import { sayAgainMs } from '../wire/gossip-pace.ts';
 import type { Node } from './node.ts';
 import { version } from './version.ts';
+
+const sayEveryMs: Ms = 60_000;
+
+export const sayWhereAgainMs = (node: Node): Ms =>
+  sayAgainMs(sayEveryMs, node.directory.configuration().members.length);
 
 export function sayWhere(
   node: Node,

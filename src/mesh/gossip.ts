@@ -6,33 +6,46 @@
  */
 import { type Message, TopicValidatorResult } from '@libp2p/gossipsub';
 import type { Ms, PeerId } from '../base/brand.ts';
-import { AgentError } from '../base/error.ts';
+import { AgentError, asAgentError } from '../base/error.ts';
 import type { Prng } from '../base/prng.ts';
 import { encode as encodeCbor } from '../wire/cbor.ts';
 import {
+  decodeDifference,
   decodeDigest,
   decodeExchange,
   decodeGossip,
+  decodeSummary,
+  encodeSummary,
   gossipTopicNames,
   isGossipTopic,
 } from '../wire/gossip.ts';
+import { sayAgainMsMax } from '../wire/gossip-pace.ts';
 import type { Host } from './host.ts';
-import { type Records, recordAgeMsMax, type Verdict } from './records.ts';
+import { differing, summarize } from './record-buckets.ts';
+import type { Records, Verdict } from './records.ts';
 
-/** One exchange of digests with one random connected peer this often, spread by half. */
+/** One exchange with one random connected peer this often, spread by half. */
 const exchangeMs: Ms = 4000;
 const exchangeTimeoutMs: Ms = 3000;
 /** A new link exchanges this soon after opening, spread by half. */
 const greetMs: Ms = 200;
-/** Own records are said again this often, far inside the age at which they are refused. */
-const repeatMs: Ms = recordAgeMsMax / 6;
+/** How often it is looked whether an own record was not said for too long. */
+const repeatMs: Ms = sayAgainMsMax / 4;
 /** Peers asked when this node has reason to think that it missed something. */
 const catchUpPeers = 3;
 /** Records sent in one answer of an exchange. */
 const recordsPerExchangeMax = 128;
 
-export const digestRequest = 'mesh.digest';
-export const recordsRequest = 'mesh.records';
+/** The exchange: hashes of buckets first, then what differs, both ways at once. */
+const summaryRequest = 'mesh.summary';
+const syncRequest = 'mesh.sync';
+/** The same with everybody's whole digest, as versions before 0.1.0 do it. */
+const digestRequest = 'mesh.digest';
+const recordsRequest = 'mesh.records';
+const requests = new Set([summaryRequest, syncRequest, digestRequest, recordsRequest]);
+
+/** Whether a request belongs to the exchange of records. */
+export const isExchange = (name: string): boolean => requests.has(name);
 
 const topicPrefix = '/bellwether/1/';
 
@@ -44,7 +57,7 @@ export interface Gossiper {
   publish(topic: string, body: Uint8Array): Promise<void>;
   /** Exchanges digests with a few peers now; with whom. */
   catchUp(): Promise<PeerId[]>;
-  /** Answers the two requests of the exchange. */
+  /** Answers the requests of the exchange. */
   answer(name: string, body: Uint8Array): Promise<Uint8Array>;
   stats(): Record<string, number>;
 }
@@ -55,6 +68,7 @@ export interface GossiperDeps {
   readonly records: Records;
   readonly prng: Prng;
   readonly monoMs: () => Ms;
+  readonly wallMs: () => Ms;
   readonly peers: () => PeerId[];
   readonly request: (to: PeerId, name: string, body: Uint8Array, t: Ms) => Promise<Uint8Array>;
   readonly deliver: (from: PeerId, topic: string, body: Uint8Array) => void;
@@ -114,25 +128,45 @@ export function createGossiper(deps: GossiperDeps): Gossiper {
   async function repeatOwn(): Promise<void> {
     if (deps.monoMs() - repeatedMs < repeatMs) return;
     repeatedMs = deps.monoMs();
-    for (const { topic, body } of records.own()) await send(topic, await records.say(topic, body));
+    const oldMs = deps.wallMs() - sayAgainMsMax;
+    for (const { topic, body, atMs } of records.own())
+      if (atMs <= oldMs) await send(topic, await records.say(topic, body));
+  }
+
+  async function takeAll(received: readonly Uint8Array[]): Promise<void> {
+    counts.exchange_records_total += received.length;
+    for (const record of received) await take(record);
+  }
+
+  const ask = (peer: PeerId, name: string, body: Uint8Array): Promise<Uint8Array> =>
+    deps.request(peer, name, body, exchangeTimeoutMs);
+
+  async function exchangeSummaries(peer: PeerId): Promise<void> {
+    const hashes = encodeSummary(summarize(records.digest()));
+    const { differs, digest } = decodeDifference(await ask(peer, summaryRequest, hashes));
+    const newer = records.newerThan(digest, recordsPerExchangeMax, differs);
+    const wants = records.missing(digest, recordsPerExchangeMax);
+    if (newer.length === 0 && wants.length === 0) return;
+    const body = encodeCbor({ records: newer, wants });
+    await takeAll(decodeExchange(await ask(peer, syncRequest, body)).records);
+  }
+
+  async function exchangeDigests(peer: PeerId): Promise<void> {
+    const answer = await ask(peer, digestRequest, encodeCbor(records.digest()));
+    const { records: newer, wants } = decodeExchange(answer);
+    await takeAll(newer);
+    const asked = records.pick(wants);
+    if (asked.length > 0)
+      await ask(peer, recordsRequest, encodeCbor({ records: asked, wants: [] }));
   }
 
   async function exchange(peer: PeerId): Promise<void> {
     counts.exchanges_total += 1;
     try {
-      const digest = encodeCbor(records.digest());
-      const answer = await deps.request(peer, digestRequest, digest, exchangeTimeoutMs);
-      const { records: newer, wants } = decodeExchange(answer);
-      counts.exchange_records_total += newer.length;
-      for (const record of newer) await take(record);
-      const asked = records.pick(wants);
-      if (asked.length > 0)
-        await deps.request(
-          peer,
-          recordsRequest,
-          encodeCbor({ records: asked, wants: [] }),
-          exchangeTimeoutMs,
-        );
+      await exchangeSummaries(peer).catch((thrown: unknown) => {
+        if (asAgentError(thrown).code !== 'not-built') throw thrown;
+        return exchangeDigests(peer);
+      });
     } catch {
       // The peer left or is busy; the next one is asked in a few seconds.
       counts.exchanges_failed_total += 1;
@@ -187,6 +221,15 @@ export function createGossiper(deps: GossiperDeps): Gossiper {
       await send(topic, await records.say(topic, body));
     },
     async answer(name, body) {
+      if (name === summaryRequest) {
+        const differs = differing(decodeSummary(body), summarize(records.digest()));
+        return encodeCbor({ differs, digest: records.digest(differs) });
+      }
+      if (name === syncRequest) {
+        const { records: offered, wants } = decodeExchange(body);
+        await takeAll(offered);
+        return encodeCbor({ records: records.pick(wants), wants: [] });
+      }
       if (name === digestRequest) {
         const digest = decodeDigest(body);
         return encodeCbor({
@@ -194,9 +237,7 @@ export function createGossiper(deps: GossiperDeps): Gossiper {
           wants: records.missing(digest, recordsPerExchangeMax),
         });
       }
-      const { records: offered } = decodeExchange(body);
-      counts.exchange_records_total += offered.length;
-      for (const record of offered) await take(record);
+      await takeAll(decodeExchange(body).records);
       return new Uint8Array(0);
     },
     stats: () => ({ ...counts, gossip_records: records.size }),

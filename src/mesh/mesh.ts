@@ -113,6 +113,7 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
     records,
     prng: prng.fork(),
     monoMs,
+    wallMs: () => clock.wallMs(),
     peers: links.peers,
     request: (to, name, body, timeoutMs) => linesTo(to).asker.request(name, body, timeoutMs),
     deliver: (from, topic, body) => {

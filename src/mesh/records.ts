@@ -18,8 +18,9 @@ import {
   type GossipTopic,
   type SignedRecord,
 } from '../wire/gossip.ts';
+import { recordAgeMsMax } from '../wire/gossip-pace.ts';
+import { bucketOf } from './record-buckets.ts';
 
-export const recordAgeMsMax: Ms = 30 * 60 * 1000;
 /** Records held, all speakers and topics together; the oldest makes room. */
 const recordsMax = 4096;
 
@@ -37,9 +38,10 @@ export interface Records {
   say(topic: GossipTopic, body: Uint8Array): Promise<Uint8Array>;
   /** Checks a record that came from anywhere; `record` is set unless it was malformed. */
   offer(bytes: Uint8Array): Promise<{ verdict: Verdict; record: GossipRecord | null }>;
-  digest(): Digest;
-  /** Records that a holder of `digest` lacks, as they travel, at most `max`. */
-  newerThan(digest: Digest, max: number): Uint8Array[];
+  /** What is held, in these buckets or in all. */
+  digest(buckets?: readonly number[]): Digest;
+  /** Records that a holder of `digest` lacks, as they travel, at most `max`; of these buckets. */
+  newerThan(digest: Digest, max: number, buckets?: readonly number[]): Uint8Array[];
   /** Keys in `digest` that are newer than what is held, at most `max`. */
   missing(digest: Digest, max: number): [string, PeerId][];
   /** The records of these keys, as they travel. */
@@ -58,6 +60,9 @@ export interface RecordsDeps {
   /** Whether the speaker's word counts at all. */
   readonly mayGossip: (from: PeerId, topic: string, body: Uint8Array) => Promise<boolean>;
 }
+
+const isIn = (record: GossipRecord, buckets: readonly number[] | undefined): boolean =>
+  buckets === undefined || buckets.includes(bucketOf(record.topic, record.from));
 
 export function createRecords(deps: RecordsDeps): Records {
   const held = new Map<string, SignedRecord>();
@@ -134,14 +139,11 @@ export function createRecords(deps: RecordsDeps): Records {
       hold(signed);
       return { verdict, record };
     },
-    digest: () =>
-      [...held.values()].map(({ record }) => [
-        record.topic,
-        record.from,
-        record.incarnation,
-        record.seq,
-      ]),
-    newerThan(digest, max) {
+    digest: (buckets) =>
+      [...held.values()]
+        .filter(({ record }) => isIn(record, buckets))
+        .map(({ record }) => [record.topic, record.from, record.incarnation, record.seq]),
+    newerThan(digest, max, buckets) {
       const theirs = new Map(
         digest.map(([topic, from, incarnation, at]) => [
           keyOf(topic, from),
@@ -151,6 +153,7 @@ export function createRecords(deps: RecordsDeps): Records {
       const newer: Uint8Array[] = [];
       for (const [key, signed] of held) {
         if (newer.length >= max) break;
+        if (!isIn(signed.record, buckets)) continue;
         const other = theirs.get(key);
         if (!other || compareAge(signed.record, other) > 0) newer.push(encodeSignedRecord(signed));
       }

@@ -6,7 +6,7 @@ import type { PeerId } from '../base/brand.ts';
 import type { MeshHandlers } from './api.ts';
 import { takeBytes } from './byte-stream.ts';
 import { serveCalls } from './caller.ts';
-import { digestRequest, type Gossiper, recordsRequest } from './gossip.ts';
+import { type Gossiper, isExchange } from './gossip.ts';
 import type { Host } from './host.ts';
 import { type Instances, isInstanceRequest } from './instances.ts';
 import {
@@ -33,7 +33,7 @@ export interface Serving {
 export async function serve(host: Host, handlers: MeshHandlers, serving: Serving): Promise<void> {
   const { lines, gossip, instances, counts } = serving;
   const onRequest: MeshHandlers['onRequest'] = (from, name, body) => {
-    if (name === digestRequest || name === recordsRequest) return gossip.answer(name, body);
+    if (isExchange(name)) return gossip.answer(name, body);
     if (isInstanceRequest(name)) return instances.answer(from, name, body);
     return handlers.onRequest(from, name, body);
   };

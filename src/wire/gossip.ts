@@ -138,6 +138,44 @@ export function decodeDigest(bytes: Uint8Array): Digest {
   return checked('gossip digest', digestSchema, fromCbor('gossip digest', bytes));
 }
 
+/** A summary has one hash for each of so many buckets of records. */
+export const summaryBuckets = 64;
+export const bucketHashBytes = 8;
+export const summaryBytes = summaryBuckets * bucketHashBytes;
+
+const summarySchema = z.looseObject({
+  v: z.literal(1),
+  hashes: z.instanceof(Uint8Array).refine((bytes) => bytes.length === summaryBytes, {
+    error: `hashes must be ${summaryBytes} bytes`,
+  }),
+});
+
+export const encodeSummary = (hashes: Uint8Array): Uint8Array => encodeCbor({ v: 1, hashes });
+
+/** The hashes of all buckets. */
+export function decodeSummary(bytes: Uint8Array): Uint8Array {
+  return checked('gossip summary', summarySchema, fromCbor('gossip summary', bytes)).hashes;
+}
+
+const differenceSchema = z.looseObject({
+  /** Buckets whose hashes differ from the asker's. */
+  differs: z
+    .array(
+      z
+        .int()
+        .min(0)
+        .max(summaryBuckets - 1),
+    )
+    .max(summaryBuckets),
+  /** What the answerer has in them. */
+  digest: digestSchema,
+});
+export type Difference = z.infer<typeof differenceSchema>;
+
+export function decodeDifference(bytes: Uint8Array): Difference {
+  return checked('gossip difference', differenceSchema, fromCbor('gossip difference', bytes));
+}
+
 const exchangeSchema = z.object({
   records: z.array(z.instanceof(Uint8Array)).max(256),
   /** Keys of which the answerer wants the asker's newer record. */

@@ -19,10 +19,12 @@ import {
 } from '../../src/wire/federation-message.ts';
 import { decodeCall } from '../../src/wire/frame.ts';
 import {
+  decodeDifference,
   decodeDigest,
   decodeExchange,
   decodeGossip,
   decodeSignedRecord,
+  decodeSummary,
 } from '../../src/wire/gossip.ts';
 import {
   decodeClashNotice,
@@ -139,6 +141,11 @@ const decoders: Record<string, { decode: (bytes: Uint8Array) => unknown; seed: u
   },
   record: { decode: decodeSignedRecord, seed: [encodeCbor({ v: 1 }), new Uint8Array(64)] },
   digest: { decode: decodeDigest, seed: [['members', 'p1', 1, 2]] },
+  summary: { decode: decodeSummary, seed: { v: 1, hashes: new Uint8Array(512) } },
+  difference: {
+    decode: decodeDifference,
+    seed: { differs: [3], digest: [['members', 'p1', 1, 2]] },
+  },
   exchange: { decode: decodeExchange, seed: { records: [], wants: [['members', 'p1']] } },
   hello: {
     decode: node('hello', helloSchema),

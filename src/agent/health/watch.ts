@@ -13,6 +13,7 @@ import { type Grading, healthyFrom, regrade } from '../../health/grade.ts';
 import { agentComponent, machineComponent } from '../../health/machine-score.ts';
 import { meshComponent } from '../../health/mesh-score.ts';
 import { createRecordBook } from '../../health/record-book.ts';
+import { mustSay } from '../../health/saying.ts';
 import { type NodeScore, nodeScore } from '../../health/score.ts';
 import type { MeshHealing } from '../../mesh/api.ts';
 import { encodeGossip } from '../../wire/gossip.ts';
@@ -28,12 +29,9 @@ import { meshFactsOf, meshReportOf } from './mesh-facts.ts';
 import { createProber } from './prober.ts';
 
 const lookEveryMs: Ms = 1000;
-const sayEveryMs: Ms = 10_000;
 /** Two records are at least so far apart. */
 const sayAgainMs: Ms = 200;
 const resourcesEveryMs: Ms = 5000;
-/** A score that moved by so much is told at once. */
-const pointsWorthTelling = 5;
 const healEveryMs: Ms = 30_000;
 /** After its start a node has this long to find the others. */
 const settleMs: Ms = 10_000;
@@ -218,8 +216,10 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
         reasons: own.reasons.map(({ component, code }) => `${component}: ${code}`),
       });
     healWhereNeeded();
-    const moved = Math.abs((saidScore ?? -100) - own.score) >= pointsWorthTelling;
-    if (moved || before !== grading.grade || nowMs() - saidMs >= sayEveryMs) sayNow();
+    const gradeChanged = before !== grading.grade;
+    const members = directory.configuration().members.length;
+    const quietMs = nowMs() - saidMs;
+    if (mustSay({ score: own.score, saidScore, gradeChanged, quietMs, members })) sayNow();
   }
 
   function setMembers(): void {

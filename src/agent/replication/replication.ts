@@ -34,6 +34,7 @@ import { updatePeerRows } from './peer-rows.ts';
 import { createPinReports } from './pin-reports.ts';
 import { createReporter } from './reporter.ts';
 import { createRounds } from './rounds.ts';
+import { reportPeriodMs } from './standing-nodes.ts';
 import { createSteadyQuery } from './steady-query.ts';
 import { createTasks } from './tasks.ts';
 
@@ -163,11 +164,10 @@ export function createReplication(deps: ReplicationDeps): Replication {
     request: request('copies'),
   });
   const reporter = createReporter({
-    engine,
-    incarnation: deps.incarnation,
-    holdsContent,
+    ...{ engine, incarnation: deps.incarnation, holdsContent },
     epoch: () => node.member.epoch,
     leader: () => leadership.view().leader,
+    periodMs: () => reportPeriodMs(directory.configuration().members.length),
     deliver: async (leader, report) => {
       usage = report.usage;
       if (leader === self) return onReport(self, report);

@@ -8,7 +8,6 @@ import { AgentError } from '../../base/error.ts';
 import type { ContentEngine, PinStatus } from '../../content/api.ts';
 import { type Report, type ReportAnswer, reportPinsMax } from '../../wire/node-message.ts';
 
-const periodMs = 2000;
 /** Changes within this time go in one report. */
 const gatherMs = 40;
 /** After a report that did not arrive: the leader may be just starting. */
@@ -21,6 +20,8 @@ export interface ReporterDeps {
   readonly holdsContent: () => boolean;
   readonly epoch: () => EpochId;
   readonly leader: () => PeerId | null;
+  /** The pause between two reports without news. */
+  readonly periodMs: () => Ms;
   /** Sends to the leader, which may be this node. */
   readonly deliver: (leader: PeerId, report: Report) => Promise<ReportAnswer>;
   readonly onAnswer: (answer: ReportAnswer) => void;
@@ -54,7 +55,7 @@ export function createReporter(deps: ReporterDeps): Reporter {
     timer = setTimeout(() => {
       timer = null;
       sending ??= send()
-        .then(() => (changed.size > 0 && toldTo !== null ? gatherMs : periodMs))
+        .then(() => (changed.size > 0 && toldTo !== null ? gatherMs : deps.periodMs()))
         .catch((error: unknown) => {
           toldTo = null;
           deps.onFailure('the report did not reach the leader', error);

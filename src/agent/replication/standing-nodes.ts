@@ -8,9 +8,15 @@ import type { NodeView } from '../../plan/observed.ts';
 import type { Certificate } from '../../wire/member.ts';
 import type { Observed, ObservedNode } from './observed.ts';
 
-/** Reports come every 2 s; two lost ones make a node suspect, three failed. */
-const suspectMs = 4500;
-const failedMs = 6500;
+const reportMsUsual: Ms = 2000;
+/** Up to so many members report at that pace; more share what the leader takes from them. */
+const membersUsual = 10;
+/** Two lost reports make a node suspect, three failed. */
+const [suspectReports, failedReports] = [2.25, 3.25];
+
+/** The pause between two reports of a node, so that the leader's work does not grow with them. */
+export const reportPeriodMs = (members: number): Ms =>
+  reportMsUsual * Math.max(1, members / membersUsual);
 
 export function nodeViews(input: {
   readonly members: readonly Certificate[];
@@ -20,10 +26,11 @@ export function nodeViews(input: {
   readonly healthOf: (peer: PeerId) => NodeView['health'];
   readonly isDraining: (peer: PeerId) => boolean;
 }): NodeView[] {
+  const periodMs = reportPeriodMs(input.members.length);
   return input.members.map((member) => {
     const node = input.observed.node(member.peerId);
     const goneForMs = input.nowMs - (node?.reportedMs ?? input.leadsSinceMs);
-    const state = stateOf(node, goneForMs);
+    const state = stateOf(node, goneForMs / periodMs);
     return {
       peer: member.peerId,
       role: member.role,
@@ -38,9 +45,10 @@ export function nodeViews(input: {
   });
 }
 
-function stateOf(node: ObservedNode | null, goneForMs: Ms): NodeView['state'] {
-  if (goneForMs >= failedMs) return 'failed';
-  return node?.complete !== true || goneForMs >= suspectMs ? 'suspect' : 'alive';
+/** `missed`: for how many periods nothing came. */
+function stateOf(node: ObservedNode | null, missed: number): NodeView['state'] {
+  if (missed >= failedReports) return 'failed';
+  return node?.complete !== true || missed >= suspectReports ? 'suspect' : 'alive';
 }
 
 function bytesQueued(node: ObservedNode): number {

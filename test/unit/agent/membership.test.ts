@@ -229,3 +229,17 @@ test.each([
 test.each(['nothing', ':1', 'host:port'])('%s is no address', (peer) => {
   expect(() => multiaddrOf(peer)).toThrow(/neither a multiaddr nor host:port/);
 });
+
+test('a newcomer that is not linked to the leader asks whom it is linked to', async () => {
+  const asked: string[] = [];
+  const admitted = certificate('self', 'self');
+  const { membership } = await setUp({
+    leader: 'far-away',
+    answer: async (to, name) => {
+      asked.push(`${name} ${to}`);
+      return encodeNodeMessage({ certificate: admitted });
+    },
+  });
+  expect(await membership.join(AbortSignal.timeout(5000))).toEqual(admitted);
+  expect(asked).toEqual(['admit other']);
+});

@@ -2,8 +2,9 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { encode } from 'cborg';
 import { expect, test } from 'vitest';
-import { createRecords, type Records, recordAgeMsMax } from '../../../src/mesh/records.ts';
+import { createRecords, type Records } from '../../../src/mesh/records.ts';
 import { decodeSignedRecord, encodeGossip } from '../../../src/wire/gossip.ts';
+import { recordAgeMsMax } from '../../../src/wire/gossip-pace.ts';
 
 const health = (score: number): Uint8Array =>
   encodeGossip('health', { type: 'health', score, reasons: [] });
