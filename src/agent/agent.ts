@@ -216,7 +216,11 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       healthOf: (peer) => health?.of(peer).health ?? 'unknown',
       paused: () => standing.pause() !== null,
       isDraining: standing.isDraining,
-      event: (type, data) => events.append(type, data),
+      event,
+      onEngine: ({ type, ...data }) =>
+        'last' in data
+          ? started.doors.refused({ host: 'content', ...data.last }, data.count)
+          : event(type, data),
       trace: (text, data) => logger.debug(data, text),
       onProvider: () => say(),
       onFailure,

@@ -41,7 +41,8 @@ export interface Directory {
   byName(name: string): Certificate | null;
   /** Members of the configuration, this node too; before there is one, whoever said hello. */
   meshPeers(): MeshPeer[];
-  providers(): Provider[];
+  /** Content hosts of the other members of whom this holds. */
+  providers(counts: (peer: PeerId) => boolean): Provider[];
   onChange(listener: () => void): void;
 }
 
@@ -154,10 +155,11 @@ export function createDirectory(self: PeerId, own: () => Certificate): Directory
         addresses: nodes.get(peer)?.addresses ?? [],
       }));
     },
-    providers: () => {
+    providers: (counts) => {
       const out: Provider[] = [];
       for (const [peer, entry] of nodes)
-        if (peer !== self && members.has(peer) && entry.content !== null) out.push(entry.content);
+        if (peer !== self && members.has(peer) && entry.content !== null && counts(peer))
+          out.push(entry.content);
       return out;
     },
     onChange: (listener) => {

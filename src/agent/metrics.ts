@@ -42,6 +42,7 @@ const counters = {
   challenges_failed: 'Copies that failed to prove possession to this leader',
   peers_refused: 'Messages refused because of what the certificate of their sender allows',
   frames_unjudged: 'Messages that came before the certificate of their sender',
+  connections_refused: 'Connections that did not pass a handshake, or whose content host is nobody',
   tokens_refused: 'Machines that came with a wrong, used or expired join token',
   certificates_issued: 'Certificates that this node signed',
   gossip_refused: 'Gossip records that were refused',

@@ -95,6 +95,7 @@ export function createNodeView(node: Node, deps: NodeViewDeps): NodeView {
       strays: node.strays(),
       trust: node.trust,
       clashes: node.clashes,
+      doors: node.doors,
       view: leadership.view(),
       directory,
       healthOf: deps.health.of,

@@ -27,6 +27,7 @@ import { createRuntime, type Runtime } from './runtime.ts';
 import { foundsCluster, identify, planStart, type StartPlan } from './start-plan.ts';
 import { openStores, type Stores } from './stores.ts';
 import { type ClashWatch, createClashWatch } from './trust/clash-watch.ts';
+import { createDoorLog, type DoorLog } from './trust/door-log.ts';
 import { foundCluster } from './trust/founding.ts';
 import { createStanding, type Standing } from './trust/standing.ts';
 import type { LastRefusal, Trust } from './trust/trust.ts';
@@ -58,6 +59,7 @@ export interface Node {
   readonly peers: PeerService;
   readonly trust: Trust;
   readonly clashes: ClashWatch;
+  readonly doors: DoorLog;
   readonly identity: IdentityFace;
   readonly networkKey: string;
   readonly member: MemberFile;
@@ -98,8 +100,13 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     votes: () => identity?.trust.own().member.votes ?? false,
     nameOf: (peer) => identity?.directory.nameOf(peer) ?? peer,
   });
+  const doors = createDoorLog({
+    ...{ clock, event: deps.event },
+    count: (by) => deps.metrics.count('connections_refused', by),
+  });
   const peers = createPeerService({
     clock,
+    doors,
     clashes: () => clashes,
     metrics: deps.metrics,
     trust: () => need(identity, 'trust').trust,
@@ -260,6 +267,7 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
       peers,
       trust: who.trust,
       clashes,
+      doors,
       identity: face,
       networkKey: who.networkKey,
       get member() {

@@ -19,6 +19,7 @@ import type { Membership } from './membership.ts';
 import type { AgentMetrics } from './metrics.ts';
 import { type Snapshots, snapshotStream } from './snapshots.ts';
 import type { ClashWatch } from './trust/clash-watch.ts';
+import type { DoorLog } from './trust/door-log.ts';
 import type { Trust } from './trust/trust.ts';
 
 /** What a certificate must allow for a request to be answered. */
@@ -35,6 +36,7 @@ export interface PeerServiceDeps {
   readonly leadership: () => Leadership | null;
   readonly snapshots: () => Snapshots | null;
   readonly clashes: () => ClashWatch;
+  readonly doors: DoorLog;
   readonly post: (event: Event) => void;
   readonly event: (type: string, data: Record<string, unknown>) => void;
 }
@@ -205,6 +207,8 @@ export function createPeerService(deps: PeerServiceDeps): PeerService {
       onFrame,
       onGossip,
       onClash: (clash) => deps.clashes().note(clash),
+      onHandshakeFailed: (address) =>
+        deps.doors.refused({ host: 'mesh', code: 'handshake-failed', address, peer: null }),
       onLink: (peer, change) => {
         deps.post({ type: 'link', peer, change });
         if (change === 'opened') greet(peer);

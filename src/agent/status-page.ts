@@ -18,6 +18,7 @@ import type { LeaderView } from './leadership.ts';
 import type { Mode } from './mode.ts';
 import type { Stray } from './recovery/strays.ts';
 import type { ClashWatch } from './trust/clash-watch.ts';
+import type { DoorLog } from './trust/door-log.ts';
 import type { Trust } from './trust/trust.ts';
 import { version } from './version.ts';
 
@@ -41,6 +42,7 @@ export interface StatusInput {
   readonly strays: readonly Stray[];
   readonly trust: Trust;
   readonly clashes: ClashWatch;
+  readonly doors: DoorLog;
   readonly view: LeaderView;
   readonly directory: Directory;
   readonly healthOf: (peer: PeerId) => MemberHealth;
@@ -149,13 +151,14 @@ const daemonRow = (view: DaemonView, score: number | null): Record<string, unkno
 
 /** Who is no member any more: left by itself, or forgotten by a person. Failed ones are members. */
 /** This node's certificate, and whom it refused for theirs. */
-function trustPart({ trust, clashes }: StatusInput): Record<string, unknown> {
+function trustPart({ trust, clashes, doors }: StatusInput): Record<string, unknown> {
   const { jti, gen, exp } = trust.own().claims;
   const { total, last } = trust.refusals();
   const shown = last && { ...last, at: new Date(last.atMs).toISOString(), atMs: undefined };
   return {
     certificate: { serial: jti, generation: gen, expiresAt: new Date(exp * 1000).toISOString() },
     refused: { total, last: shown },
+    connectionsRefused: doors.report(),
     identityClash: clashes.own(),
   };
 }

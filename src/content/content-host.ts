@@ -1,6 +1,7 @@
 /**
  * The libp2p host of the content thread, with a key and connections of its own, and bitswap on it.
- * The private network key guards it as it guards the mesh. Bitswap's server side is used whole; of
+ * The private network key guards it as it guards the mesh, and only content hosts of certified
+ * members are let in (admission.ts). Bitswap's server side is used whole; of
  * its client side only the sending of wants and the verified arrival of blocks (`network` and
  * `wantList`, public on the class of 3.2.3 but not in its interface), because its own want list
  * broadcasts to every peer and never sends a cancel: each block would come from everybody.
@@ -17,6 +18,8 @@ import { createLibp2p } from 'libp2p';
 import type { CID } from 'multiformats/cid';
 import { assert } from '../base/assert.ts';
 import { AgentError } from '../base/error.ts';
+import { createHandshakeWatch } from '../wire/handshake-watch.ts';
+import { type Admission, createAdmission } from './admission.ts';
 import { sendBlocks, type WireBlock } from './block-sender.ts';
 import type { BlockStore } from './block-store.ts';
 import { blockKey, hasherOf } from './cid-text.ts';
@@ -41,6 +44,13 @@ export interface HostHandlers {
   onLink(peer: string, connected: boolean): void;
 }
 
+/** Somebody who was not let in. */
+export interface RefusedPeer {
+  readonly code: 'handshake-failed' | 'not-a-member';
+  readonly address: string;
+  readonly peer: string | null;
+}
+
 export interface ContentHost {
   readonly peerId: string;
   start(handlers: HostHandlers): Promise<void>;
@@ -48,6 +58,8 @@ export interface ContentHost {
   addresses(): string[];
   dial(peerId: string, addresses: readonly string[], timeoutMs: number): Promise<void>;
   connected(peerId: string): boolean;
+  /** Who may be connected: the content hosts of certified members; others are cut off. */
+  setMembers(peers: readonly string[]): void;
   /** One message; rejects when it could not be sent. */
   send(peerId: string, wants: readonly Want[]): Promise<void>;
 }
@@ -97,7 +109,15 @@ function servingStore(store: BlockStore): BitswapComponents['blockstore'] {
   return served as unknown as BitswapComponents['blockstore'];
 }
 
-async function createHost(options: HostOptions): Promise<Libp2p> {
+interface Door {
+  readonly admission: Admission;
+  readonly onRefused: (refused: RefusedPeer) => void;
+}
+
+async function createHost(options: HostOptions, { admission, onRefused }: Door): Promise<Libp2p> {
+  const watch = createHandshakeWatch((address) =>
+    onRefused({ code: 'handshake-failed', address, peer: null }),
+  );
   return createLibp2p({
     start: false,
     privateKey: options.privateKey,
@@ -105,7 +125,7 @@ async function createHost(options: HostOptions): Promise<Libp2p> {
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
-    connectionProtector: createNetworkGuard(options.networkKey),
+    connectionProtector: createNetworkGuard(options.networkKey, watch),
     connectionManager: {
       maxConnections: connectionsMax,
       inboundConnectionThreshold: inboundPerSecondMax,
@@ -114,7 +134,17 @@ async function createHost(options: HostOptions): Promise<Libp2p> {
     connectionMonitor: { enabled: false },
     services: { identify: identify() },
     // Inside a private network every address is one that we were told to use.
-    connectionGater: { denyDialMultiaddr: () => false },
+    connectionGater: {
+      denyDialMultiaddr: () => false,
+      denyDialPeer: (peer) => !admission.has(peer.toString()),
+      denyInboundEncryptedConnection: async (peer, connection) => {
+        watch.passed(connection);
+        if (await admission.admits(peer.toString())) return false;
+        const address = connection.remoteAddr.toString();
+        onRefused({ code: 'not-a-member', address, peer: peer.toString() });
+        return true;
+      },
+    },
   });
 }
 
@@ -176,10 +206,11 @@ function messageOf(wants: readonly Want[]): Message {
 }
 
 export async function createContentHost(
-  deps: { store: BlockStore },
+  deps: { store: BlockStore; onRefused: (refused: RefusedPeer) => void },
   options: HostOptions,
 ): Promise<ContentHost> {
-  const libp2p = await createHost(options);
+  const admission = createAdmission();
+  const libp2p = await createHost(options, { admission, onRefused: deps.onRefused });
   const bitswap = startBitswap(libp2p, deps.store);
 
   function listenTo(handlers: HostHandlers): void {
@@ -206,7 +237,14 @@ export async function createContentHost(
       await libp2p.start();
       await bitswap.start();
     },
+    setMembers: (peers) => {
+      admission.set(peers);
+      for (const connection of libp2p.getConnections())
+        if (!admission.has(connection.remotePeer.toString()))
+          connection.abort(new Error('no certified member has this content host any more'));
+    },
     stop: async () => {
+      admission.stop();
       await bitswap.stop();
       await libp2p.stop();
     },

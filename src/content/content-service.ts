@@ -10,7 +10,7 @@ import type { AddedItem, PinStatus, Provider } from './api.ts';
 import { createBlockExchange } from './block-exchange.ts';
 import { writeCar } from './car-file.ts';
 import { blockKey, cidText, parseCid } from './cid-text.ts';
-import { createContentHost } from './content-host.ts';
+import { createContentHost, type RefusedPeer } from './content-host.ts';
 import { openStorage, type StorageDeps } from './content-storage.ts';
 import { listDag } from './dag.ts';
 import { collectGarbage, discardHolder } from './garbage.ts';
@@ -47,6 +47,7 @@ export interface ContentService {
 
 export interface ServiceDeps extends StorageDeps {
   readonly onPinChange: (status: PinStatus) => void;
+  readonly onRefused: (refused: RefusedPeer) => void;
 }
 
 export async function openContentService(
@@ -55,7 +56,7 @@ export async function openContentService(
 ): Promise<ContentService> {
   const { db, files, store, table, monoMs } = openStorage(deps, options);
   const host = await createContentHost(
-    { store },
+    { store, onRefused: deps.onRefused },
     {
       privateKey: await openHostKey(options.dir),
       listen: options.listen,
@@ -148,6 +149,7 @@ export async function openContentService(
   return {
     provider: () => ({ peerId: host.peerId, addresses: host.addresses() }),
     setProviders: (providers) => {
+      host.setMembers(providers.map(({ peerId }) => peerId));
       if (exchange.setProviders(providers)) runner.hurry();
     },
     add,

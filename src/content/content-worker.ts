@@ -8,6 +8,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { present } from '../base/assert.ts';
 import { AgentError } from '../base/error.ts';
 import type { PinStatus } from './api.ts';
+import type { RefusedPeer } from './content-host.ts';
 import { type ContentService, openContentService } from './content-service.ts';
 import { createPartReader, createPartWriter, type PartReader } from './part-stream.ts';
 import type { ImportEntry } from './unixfs-import.ts';
@@ -21,6 +22,7 @@ import {
 
 const port = present(parentPort, 'the port to the main thread');
 const pinEventMs = 20;
+const strangerEventMs = 500;
 const progressMsMin = 100;
 /** A little nicer than the thread that beats: with all cores busy, hashing waits and not it. */
 const niceness = 5;
@@ -42,6 +44,18 @@ function onPinChange(status: PinStatus): void {
     post({ type: 'pins', statuses: [...changed.values()] });
     changed.clear();
   }, pinEventMs);
+}
+
+let strangers: { count: number; last: RefusedPeer } | null = null;
+
+function onRefused(last: RefusedPeer): void {
+  const scheduled = strangers !== null;
+  strangers = { count: (strangers?.count ?? 0) + 1, last };
+  if (scheduled) return;
+  setTimeout(() => {
+    if (strangers !== null) post({ type: 'strangers', ...strangers });
+    strangers = null;
+  }, strangerEventMs).unref();
 }
 
 /** The entries of an add. A file's content must be read to its end before the next entry. */
@@ -164,7 +178,10 @@ async function answer(handlers: OperationHandlers, { id, op, args }: Call): Prom
 
 async function run(): Promise<void> {
   try {
-    const service = await openContentService({ onPinChange }, workerData as EmbeddedOptions);
+    const service = await openContentService(
+      { onPinChange, onRefused },
+      workerData as EmbeddedOptions,
+    );
     const handlers = handlersOf(service);
     port.on('message', (call: Call & { port?: MessagePort }) => void answer(handlers, call));
     post({ type: 'ready', provider: service.provider() });

@@ -14,6 +14,7 @@ import type { CidText, Ms } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
 import type { AddEntry, AddedItem, ContentEngine, PinStatus, Provider } from './api.ts';
 import { cidText, parseCid } from './cid-text.ts';
+import type { RefusedPeer } from './content-host.ts';
 import { spawnContentWorker } from './content-thread.ts';
 import {
   createChunker,
@@ -39,6 +40,7 @@ const stopMsMax: Ms = 10_000;
 export type EngineEvent =
   | { readonly type: 'content-died'; readonly error: string; readonly restartInMs: Ms }
   | { readonly type: 'content-refused'; readonly error: string }
+  | { readonly type: 'content-stranger'; readonly count: number; readonly last: RefusedPeer }
   | { readonly type: 'content-restarted'; readonly provider: Provider };
 
 export interface EngineDeps {
@@ -111,6 +113,8 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
   function onMessage(message: FromWorker, opened: Pending): void {
     if (message.type === 'pins') {
       for (const status of message.statuses) for (const listener of listeners) listener(status);
+    } else if (message.type === 'strangers') {
+      deps.report({ ...message, type: 'content-stranger' });
     } else if (message.type === 'ready') {
       opened.resolve(message.provider);
     } else if (message.type === 'refused') {

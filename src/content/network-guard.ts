@@ -8,6 +8,7 @@
 import type { AbortOptions, ConnectionProtector, MultiaddrConnection } from '@libp2p/interface';
 import { preSharedKey } from '@libp2p/pnet';
 import { assert } from '../base/assert.ts';
+import type { HandshakeWatch } from '../wire/handshake-watch.ts';
 
 const pieceBytesMax = 64 * 1024;
 /** Data may still arrive for a moment after the close event. */
@@ -40,14 +41,20 @@ function guard(connection: MultiaddrConnection): MultiaddrConnection {
 }
 
 /** `networkKey` is the swarm key in its file format. */
-export function createNetworkGuard(networkKey: string): () => ConnectionProtector {
+export function createNetworkGuard(
+  networkKey: string,
+  watch: HandshakeWatch,
+): () => ConnectionProtector {
   const make = preSharedKey({ psk: Buffer.from(networkKey) });
   return () => {
     const protector = make();
     return {
       [Symbol.toStringTag]: 'network-guard',
-      protect: async (connection: MultiaddrConnection, options?: AbortOptions) =>
-        guard((await protector.protect(connection, options)) as MultiaddrConnection),
+      protect: async (connection: MultiaddrConnection, options?: AbortOptions) => {
+        const boxed = guard((await protector.protect(connection, options)) as MultiaddrConnection);
+        watch.began(connection);
+        return boxed;
+      },
     } as ConnectionProtector;
   };
 }

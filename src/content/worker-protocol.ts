@@ -8,6 +8,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { CidText, Ms } from '../base/brand.ts';
 import { AgentError, asAgentError, type ErrorCode } from '../base/error.ts';
 import type { AddedItem, PinStatus, Provider } from './api.ts';
+import type { RefusedPeer } from './content-host.ts';
 import type { Listing } from './unixfs-read.ts';
 
 export interface EmbeddedOptions {
@@ -70,6 +71,8 @@ export type FromWorker =
   | { readonly type: 'refused'; readonly error: ErrorData }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'error'; readonly id: number; readonly error: ErrorData }
+  /** Some were not let in since the last word: how many, and the last of them. */
+  | { readonly type: 'strangers'; readonly count: number; readonly last: RefusedPeer }
   | { readonly type: 'pins'; readonly statuses: readonly PinStatus[] };
 
 export function errorData(thrown: unknown): ErrorData {

@@ -65,6 +65,8 @@ export interface MeshHandlers {
   onGossip(from: PeerId, topic: string, body: Uint8Array): void;
   /** Two machines run with one key; said again every few seconds while it lasts. */
   onClash(clash: Clash): void;
+  /** Somebody dialled this node and did not get through the handshake: another network key. */
+  onHandshakeFailed(address: string): void;
 }
 
 export interface Mesh {

@@ -12,6 +12,7 @@ import { type Ping, ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { createLibp2p } from 'libp2p';
 import { gossipRecordBytesMax } from '../wire/gossip.ts';
+import { createHandshakeWatch } from '../wire/handshake-watch.ts';
 import { createNetworkGuard, type Traffic } from './network-guard.ts';
 
 /** Connections of all peers together. */
@@ -39,6 +40,8 @@ export interface HostOptions {
   readonly networkKey: string;
   /** What goes over the wire is counted up here. */
   readonly traffic?: Traffic;
+  /** An incoming connection did not get through the handshake. */
+  readonly onHandshakeFailed?: (address: string) => void;
 }
 
 /** libp2p formats every log line of every stream; what matters leaves by events instead. */
@@ -52,13 +55,14 @@ const silentLogger: ComponentLogger = { forComponent: () => silent };
 
 /** A host that is not started yet. */
 export function createHost(options: HostOptions): Promise<Host> {
+  const watch = createHandshakeWatch((address) => options.onHandshakeFailed?.(address));
   return createLibp2p<HostServices>({
     start: false,
     privateKey: options.privateKey,
     logger: silentLogger,
     addresses: { listen: [...options.listen], announce: [...options.announce] },
     transports: [tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 })],
-    connectionProtector: createNetworkGuard(options.networkKey, options.traffic),
+    connectionProtector: createNetworkGuard(options.networkKey, { watch, traffic: options.traffic }),
     connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({
@@ -81,7 +85,13 @@ export function createHost(options: HostOptions): Promise<Host> {
     connectionMonitor: { enabled: false },
     // A private network has only private addresses; the default would deny nothing here either,
     // but a later default must not.
-    connectionGater: { denyDialMultiaddr: () => false },
+    connectionGater: {
+      denyDialMultiaddr: () => false,
+      denyInboundEncryptedConnection: (_peer, connection) => {
+        watch.passed(connection);
+        return false;
+      },
+    },
     services: {
       identify: identify({ maxInboundStreams: 4, maxOutboundStreams: 4 }),
       ping: ping(),

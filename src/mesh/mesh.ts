@@ -70,6 +70,7 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
     listen: options.listen,
     announce: options.announce ?? [],
     networkKey: parseNetworkKey(options.networkKey),
+    onHandshakeFailed: handlers.onHandshakeFailed,
   });
 
   const lines = new Map<PeerId, PeerLines>();

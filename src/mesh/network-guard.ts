@@ -8,6 +8,7 @@
 import type { AbortOptions, ConnectionProtector, MultiaddrConnection } from '@libp2p/interface';
 import { preSharedKey } from '@libp2p/pnet';
 import { assert } from '../base/assert.ts';
+import type { HandshakeWatch } from '../wire/handshake-watch.ts';
 
 /** Ciphered at once; reads of a socket are no larger. */
 const pieceBytesMax = 64 * 1024;
@@ -30,8 +31,12 @@ export interface Traffic {
 /** `networkKey` is the text of a swarm key file; `traffic` is counted up. */
 export function createNetworkGuard(
   networkKey: string,
-  traffic: Traffic = { sent: 0, received: 0 },
+  watched: {
+    readonly traffic?: Traffic | undefined;
+    readonly watch?: HandshakeWatch | undefined;
+  } = {},
 ): () => ConnectionProtector {
+  const { traffic = { sent: 0, received: 0 }, watch } = watched;
   const make = preSharedKey({ psk: Buffer.from(networkKey, 'utf8') });
   return () => {
     const protector = make();
@@ -40,6 +45,7 @@ export function createNetworkGuard(
         count(connection, traffic);
         const boxed = await protector.protect(connection, options);
         guard(boxed);
+        watch?.began(connection);
         return boxed;
       }) as ConnectionProtector['protect'],
     };

@@ -87,6 +87,7 @@ export function contentConformance(name: string, open: () => Promise<ContentFloc
       first = present(flock.engines[0], 'first engine');
       second = present(flock.engines[1], 'second engine');
       third = present(flock.engines[2], 'third engine');
+      first.setProviders([second.provider(), third.provider()]);
       second.setProviders([first.provider(), third.provider()]);
       third.setProviders([first.provider(), second.provider()]);
     }, 60_000);

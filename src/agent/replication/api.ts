@@ -2,6 +2,7 @@
 import type { CidText, PeerId } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { ContentEngine, Provider } from '../../content/api.ts';
+import type { EngineEvent } from '../../content/embedded-engine.ts';
 import type { NodeView } from '../../plan/observed.ts';
 import type { HeldPin } from '../../plan/safety.ts';
 import type { PinReport, Task } from '../api.ts';
@@ -24,6 +25,7 @@ export interface ReplicationDeps {
   readonly paused: () => boolean;
   readonly isDraining: (peer: PeerId) => boolean;
   readonly event: (type: string, data: Record<string, unknown>) => void;
+  readonly onEngine: (event: EngineEvent) => void;
   /** What only somebody who looks for it wants to read: a line of the log at `debug`. */
   readonly trace: (type: string, data: Record<string, unknown>) => void;
   readonly onProvider: (provider: Provider) => void;

@@ -57,7 +57,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
     mesh.request(to, name, body, { timeoutMs });
 
   const engine = createEmbeddedEngine(
-    { report: ({ type, ...data }) => deps.event(type, data) },
+    { report: deps.onEngine },
     {
       dir: deps.contentDir,
       listen: [multiaddrOf(`${config.meshHost}:${config.content.port}`)],
@@ -202,7 +202,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
   }
 
   function tellProviders(): void {
-    engine.setProviders(directory.providers());
+    engine.setProviders(directory.providers((peer) => node.trust.judge(peer).refusal === null));
   }
 
   function onLeader(): void {

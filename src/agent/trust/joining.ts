@@ -55,6 +55,7 @@ function visitor(hello: () => Hello): MeshHandlers {
     onLink: () => undefined,
     onGossip: () => undefined,
     onClash: () => undefined,
+    onHandshakeFailed: () => undefined,
     mayGossip: async () => false,
     onStream: async () => {
       throw new AgentError('unavailable', 'this node is being enrolled');

@@ -6,6 +6,7 @@ import type { AgentMetrics } from '../../../src/agent/metrics.ts';
 import { createPeerService } from '../../../src/agent/peer-service.ts';
 import { type Snapshots, snapshotStream } from '../../../src/agent/snapshots.ts';
 import type { ClashWatch } from '../../../src/agent/trust/clash-watch.ts';
+import type { DoorLog, DoorRefusal } from '../../../src/agent/trust/door-log.ts';
 import type { LastRefusal } from '../../../src/agent/trust/trust.ts';
 import type { Event } from '../../../src/consensus/api.ts';
 import { encodeMessage, type Message } from '../../../src/wire/consensus-message.ts';
@@ -34,6 +35,7 @@ async function setUp(roles: Readonly<Record<string, Role>>) {
   const refusals: LastRefusal[] = [];
   const greeted: string[] = [];
   const received: string[] = [];
+  const doors: DoorRefusal[] = [];
   const clashing = new Set<string>();
   let monoMs = 0;
   const trust = await trustOf('self', { refusals });
@@ -60,13 +62,14 @@ async function setUp(roles: Readonly<Record<string, Role>>) {
         },
       }) as unknown as Snapshots,
     clashes: () => ({ clashes: (peer: string) => clashing.has(peer) }) as unknown as ClashWatch,
+    doors: { refused: (one: DoorRefusal) => doors.push(one) } as unknown as DoorLog,
     post: (event) => events.push(event),
     event: () => undefined,
   });
   const pass = (ms: number): void => {
     monoMs += ms;
   };
-  return { service, counts, events, refusals, greeted, received, clashing, pass, trust };
+  return { service, counts, events, refusals, greeted, received, clashing, doors, pass, trust };
 }
 
 test('a leecher that stands for election, or votes, reaches nobody’s election', async () => {

@@ -12,7 +12,14 @@ import {
   pinStatus,
   readAll,
 } from '../../conformance/content.ts';
-import { createEnginePlace, distinctBlocks, type EnginePlace, whenAll } from './engine-place.ts';
+import { until } from '../mesh/flock.ts';
+import {
+  createEnginePlace,
+  distinctBlocks,
+  type EnginePlace,
+  meet,
+  whenAll,
+} from './engine-place.ts';
 
 const noProgress = (): void => undefined;
 let place: EnginePlace;
@@ -64,7 +71,7 @@ describe('durability', () => {
     const copied = path.replace(source.dir, target.dir);
     await mkdir(join(copied, '..'), { recursive: true });
     writeFileSync(copied, (await readFile(path)).subarray(0, 100)); // torn: never made durable
-    target.engine.setProviders([source.engine.provider()]);
+    meet(target, source);
     await pinHere(target.engine, item.cid);
     expect(await target.engine.verify(item.cid)).toEqual({ blocks: 1, bytes: 500 });
     writeFileSync(copied.replace('BCIQ', 'BCIX'), 'stray');
@@ -82,7 +89,7 @@ describe('durability', () => {
     await target.stop();
     const again = await place.openHere('b');
     const done = pinStatus(again.engine, item.cid, (s) => s.state === 'pinned');
-    again.engine.setProviders([source.engine.provider()]);
+    meet(again, source);
     expect((await done).blocks).toBe(item.blocks);
   });
 });
@@ -95,7 +102,7 @@ describe('damage', () => {
     const source = await place.openHere('a');
     const item = await source.engine.add(oneFile(2), noProgress);
     const target = await place.openHere('b');
-    target.engine.setProviders([source.engine.provider()]);
+    meet(target, source);
     await pinHere(target.engine, item.cid);
     harm(present(blockFiles(target.dir)[1], 'a block'));
     const mended = pinStatus(target.engine, item.cid, (s) => s.state === 'pinned');
@@ -110,7 +117,7 @@ describe('damage', () => {
     const item = await source.engine.add(oneFile(1), noProgress);
     flip(present(blockFiles(source.dir)[0], 'the block'));
     const target = await place.openHere('b', { stallMs: 700 });
-    target.engine.setProviders([source.engine.provider()]);
+    meet(target, source);
     const failed = pinStatus(target.engine, item.cid, (s) => s.attempts > 0);
     target.engine.pin(item.cid);
     expect(['failed', 'unavailable']).toContain((await failed).state);
@@ -126,7 +133,7 @@ describe('lanes', () => {
       live.push(item.cid);
     }
     const target = await place.openHere('b');
-    target.engine.setProviders([source.engine.provider()]);
+    meet(target, source);
     for (let i = 0; i < 1000; i++) target.engine.pin(nobodysCid(i));
     const done = whenAll(target.engine, live, (s) => s.state === 'pinned');
     for (const cid of live) target.engine.pin(cid);
@@ -164,7 +171,7 @@ describe('a full disk', () => {
     const big = await source.engine.add(oneFile(60), noProgress);
     const little = await source.engine.add(oneFile(1, 7), noProgress);
     const target = await place.openHere('b', smallDisk(40));
-    target.engine.setProviders([source.engine.provider()]);
+    meet(target, source);
     const failed = pinStatus(target.engine, big.cid, (s) => s.state === 'failed');
     target.engine.pin(big.cid);
     expect((await failed).lastError).toMatch(/^disk-full: \d+ bytes do not fit/);
@@ -219,6 +226,37 @@ describe('the thread', () => {
     stranger.engine.setProviders([source.engine.provider()]);
     const reading = readAll(stranger.engine.cat(item.cid, '', { timeoutMs: 4000 }));
     await expect(reading).rejects.toMatchObject({ code: 'unavailable' });
+    const told = () => source.events.find(({ type }) => type === 'content-stranger');
+    await until(() => told() !== undefined);
+    expect(told()).toMatchObject({ last: { code: 'handshake-failed', peer: null } });
+  });
+});
+
+describe('who is let in', () => {
+  test('a host that no member calls its own gets no block, and the listening side says so', async () => {
+    const source = await place.openHere('a');
+    const item = await source.engine.add(entriesOf({ f: bytesOf(5, 1000) }), noProgress);
+    const stranger = await place.openHere('b');
+    stranger.engine.setProviders([source.engine.provider()]);
+    const reading = readAll(stranger.engine.cat(item.cid, '', { timeoutMs: 6000 }));
+    await expect(reading).rejects.toMatchObject({ code: 'unavailable' });
+    const { peerId } = stranger.engine.provider();
+    await until(() => source.refused.length > 0);
+    expect(source.refused[0]).toMatchObject({ code: 'not-a-member', peer: peerId });
+  });
+
+  test('one that is named a moment later was kept waiting; one that is no more is cut off', async () => {
+    const source = await place.openHere('a');
+    const one = await source.engine.add(entriesOf({ f: bytesOf(6, 1000) }), noProgress);
+    const two = await source.engine.add(entriesOf({ f: bytesOf(7, 1000) }), noProgress);
+    const target = await place.openHere('b');
+    target.engine.setProviders([source.engine.provider()]);
+    const reading = readAll(target.engine.cat(one.cid, '', { timeoutMs: 20_000 }));
+    source.engine.setProviders([target.engine.provider()]);
+    expect(await reading).toHaveLength(1000);
+    source.engine.setProviders([]);
+    const again = readAll(target.engine.cat(two.cid, '', { timeoutMs: 6000 }));
+    await expect(again).rejects.toMatchObject({ code: 'unavailable' });
   });
 });
 
@@ -234,7 +272,7 @@ test('two pins of overlapping content, unpinned and collected while fetching, st
     noProgress,
   );
   const target = await place.openHere('b');
-  target.engine.setProviders([source.engine.provider()]);
+  meet(target, source);
   const done = pinHere(target.engine, two.cid);
   let fetching = true;
   const churn = (async () => {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import type { ContentEngine, PinStatus } from '../../../src/content/api.ts';
+import type { RefusedPeer } from '../../../src/content/content-host.ts';
 import { type ContentService, openContentService } from '../../../src/content/content-service.ts';
 import { spawnContentWorker } from '../../../src/content/content-thread.ts';
 import { createEmbeddedEngine, type EngineEvent } from '../../../src/content/embedded-engine.ts';
@@ -16,6 +17,18 @@ export interface Open {
   readonly engine: ContentEngine;
   readonly dir: string;
   stop(): Promise<void>;
+}
+
+/** The same in the test's own thread. */
+export interface OpenHere extends Open {
+  /** Who was not let in. */
+  readonly refused: readonly RefusedPeer[];
+}
+
+/** Both are content hosts of members, and know where the other one is. */
+export function meet(a: Open, b: Open): void {
+  a.engine.setProviders([b.engine.provider()]);
+  b.engine.setProviders([a.engine.provider()]);
 }
 
 export interface OpenEngine extends Open {
@@ -32,7 +45,7 @@ export interface SmallDisk {
 export interface EnginePlace {
   open(name: string, options?: Partial<EmbeddedOptions>): Promise<OpenEngine>;
   /** The same without the thread, which starts ten times as fast. */
-  openHere(name: string, options?: Partial<EmbeddedOptions> & SmallDisk): Promise<Open>;
+  openHere(name: string, options?: Partial<EmbeddedOptions> & SmallDisk): Promise<OpenHere>;
   close(): Promise<void>;
 }
 
@@ -102,19 +115,21 @@ export async function createEnginePlace(): Promise<EnginePlace> {
   async function openHere(
     name: string,
     { diskFree, ...options }: Partial<EmbeddedOptions> & SmallDisk = {},
-  ): Promise<Open> {
+  ): Promise<OpenHere> {
     const dir = join(base, name);
     const listeners = new Set<(status: PinStatus) => void>();
     const onPinChange = (status: PinStatus): void => {
       for (const listener of listeners) listener(status);
     };
-    const deps = diskFree === undefined ? { onPinChange } : { onPinChange, diskFree };
+    const refused: RefusedPeer[] = [];
+    const told = { onPinChange, onRefused: (one: RefusedPeer) => refused.push(one) };
+    const deps = diskFree === undefined ? told : { ...told, diskFree };
     const service = await openContentService(deps, optionsOf(dir, options));
     const stop = async (): Promise<void> => {
       if (opened.delete(made)) await service.stop();
     };
     const engine = engineOf(service, listeners);
-    const made: Open = { engine, dir, stop };
+    const made: OpenHere = { engine, dir, refused, stop };
     opened.add(made);
     return made;
   }

@@ -1,5 +1,7 @@
 /** Connections that come and go: duplicates, churn, strangers. */
 
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -140,4 +142,25 @@ test('a taken port is one clear error', async () => {
   const [address = ''] = node.mesh.addresses();
   const listen = [address.replace(/\/p2p\/.*/, '')];
   await expect(flock.node({}, { listen })).rejects.toMatchObject({ code: 'port-in-use' });
+});
+
+test('another network key is told to both sides; a knock on the port is no attempt', async () => {
+  const node = await flock.node();
+  const other = await flock.node({}, { networkKey: '2e'.repeat(32) });
+  const address = node.mesh.addresses()[0] ?? '';
+  const port = Number(/tcp\/(\d+)/.exec(address)?.[1]);
+  const knock = connect({ host: '127.0.0.1', port });
+  await once(knock, 'connect');
+  knock.destroy();
+  await once(knock, 'close');
+  await expect(other.mesh.dial(address, { timeoutMs: 8000 })).rejects.toMatchObject({
+    code: 'network-key-mismatch',
+  });
+  await until(() => node.failed.length > 0);
+  expect(node.failed).toEqual([expect.stringContaining('/ip4/127.0.0.1/tcp/')]);
+  const friend = await flock.node();
+  await friend.mesh.dial(address, { timeoutMs: 8000 });
+  await friend.mesh.stop();
+  await until(() => node.mesh.links().every(({ connected }) => !connected));
+  expect(node.failed).toHaveLength(1);
 });

@@ -20,6 +20,8 @@ export interface Heard {
   readonly links: { peer: PeerId; change: string; atMs: number }[];
   readonly gossip: { from: PeerId; topic: string; body: Uint8Array }[];
   readonly clashes: Clash[];
+  /** Addresses whose handshake failed. */
+  readonly failed: string[];
 }
 
 export interface Node extends Heard {
@@ -47,7 +49,7 @@ export function createFlock(): Flock {
   return {
     folder,
     async node(overrides = {}, options = {}) {
-      const heard: Heard = { frames: [], links: [], gossip: [], clashes: [] };
+      const heard: Heard = { frames: [], links: [], gossip: [], clashes: [], failed: [] };
       const handlers: MeshHandlers = {
         onFrame: (from, frame) => heard.frames.push({ from, frame }),
         onLink: (peer, change) => heard.links.push({ peer, change, atMs: performance.now() }),
@@ -56,6 +58,7 @@ export function createFlock(): Flock {
         mayGossip: async () => true,
         onGossip: (from, topic, body) => heard.gossip.push({ from, topic, body }),
         onClash: (clash) => heard.clashes.push(clash),
+        onHandshakeFailed: (address) => heard.failed.push(address),
         ...overrides,
       };
       const dir = options.dir ?? (await folder());

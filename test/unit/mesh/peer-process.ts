@@ -23,6 +23,7 @@ const mesh = await createMesh(
       },
       mayGossip: async () => true,
       onClash: () => undefined,
+      onHandshakeFailed: () => undefined,
       onGossip: (from) => process.stdout.write(`${JSON.stringify({ gossipFrom: from })}\n`),
     },
   },
