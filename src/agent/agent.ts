@@ -159,6 +159,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
         started.certificate().role === 'witness' || (replication?.provider() ?? null) !== null,
       daemons: daemons.views,
       bootstrapPeers: config.peers.length,
+      dialOutOnly: config.dialOutOnly,
     });
     view = createNodeView(started, {
       ...{ clock, startedAtMs, health, incarnation: started.mesh.incarnation },

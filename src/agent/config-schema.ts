@@ -86,6 +86,8 @@ export const configSchema = z.strictObject({
   meshPort: port,
   /** Multiaddrs told to others instead of the listening ones (NAT, containers). @default none */
   announce: z.array(z.string().startsWith('/')).max(16),
+  /** It listens nowhere and only dials others; leechers only. @default false */
+  dialOutOnly: z.boolean(),
   /** Where other nodes listen: multiaddrs or host:port. @default none */
   peers: z.array(z.string().min(3).max(512)).max(256),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
@@ -150,6 +152,13 @@ export function crossFieldMistakes(config: Config): string[] {
   for (const mistake of validateTiming(timing)) mistakes.push(`timing: ${mistake}`);
   if (config.rank > 0 && (config.role === 'leecher' || config.role === 'witness'))
     mistakes.push(`rank ${config.rank}: a ${config.role} never leads, so a rank has no meaning`);
+  if (config.dialOutOnly && config.role !== 'leecher')
+    mistakes.push(
+      `dialOutOnly: a ${config.role} may vote, and voters must be reachable; only a leecher may ` +
+        'listen nowhere',
+    );
+  if (config.dialOutOnly && config.announce.length > 0)
+    mistakes.push('dialOutOnly: a node that listens nowhere has nothing to announce');
   if (config.startCluster && config.peers.length === 0 && config.role !== 'master')
     mistakes.push(
       'startCluster: without peers it makes a new cluster, which only a master can; role is ' +

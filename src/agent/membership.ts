@@ -87,6 +87,10 @@ export function multiaddrOf(peer: string): string {
   return `/${kind}/${host}/tcp/${port}`;
 }
 
+/** Where this node listens; nowhere if it only dials out. */
+export const listenOf = ({ dialOutOnly, meshHost }: Config, port: number): string[] =>
+  dialOutOnly ? [] : [multiaddrOf(`${meshHost}:${port}`)];
+
 const encodesSame = (a: Certificate, b: Certificate): boolean =>
   (Object.keys(b) as (keyof Certificate)[]).every((key) => a[key] === b[key]);
 

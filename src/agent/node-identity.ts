@@ -13,12 +13,7 @@ import type { Config } from './config.ts';
 import type { DataFolder } from './data-folder.ts';
 import { createDirectory, type Directory } from './directory.ts';
 import { createLeadership, type Leadership } from './leadership.ts';
-import {
-  createMembership,
-  type Membership,
-  type MembershipDeps,
-  multiaddrOf,
-} from './membership.ts';
+import { createMembership, listenOf, type Membership, type MembershipDeps } from './membership.ts';
 import { checkRole, uncertified } from './start-plan.ts';
 import { type Papers, readPapers } from './trust/authority.ts';
 import { networkKeyFile } from './trust/founding.ts';
@@ -56,7 +51,7 @@ export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
     { handlers, clock, prng: createPrng(randomInt(2 ** 48 - 1)) },
     {
       dir: folder.path,
-      listen: [multiaddrOf(`${config.meshHost}:${config.meshPort}`)],
+      listen: listenOf(config, config.meshPort),
       announce: config.announce,
       networkKey,
       clusterId: () => cluster().clusterId,

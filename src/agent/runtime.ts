@@ -81,6 +81,8 @@ export interface Runtime {
   setStanding(standing: Standing): void;
   /** Where the election reads this node's score. */
   setHealth(score: () => number | null): void;
+  /** Whether nobody can dial this node, or nobody knows yet. */
+  setUndialable(is: boolean): void;
   /** 99th percentile of the event loop's lag within the last second. */
   loopLagMs(): Ms;
 }
@@ -188,6 +190,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
   let factsTimer: NodeJS.Timeout | null = null;
 
   let health = (): number | null => null;
+  let undialable = true;
   let loopLagMs: Ms = 0;
 
   const tellFacts = (): void => {
@@ -201,6 +204,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
       facts: {
         storeWritable,
         draining: operation.draining,
+        undialable,
         paused,
         trouble,
         health: health(),
@@ -254,6 +258,10 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     },
     setHealth: (score) => {
       health = score;
+    },
+    setUndialable: (is) => {
+      undialable = is;
+      tellFacts();
     },
     loopLagMs: () => loopLagMs,
     setStanding: (next) => {

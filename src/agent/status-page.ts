@@ -71,7 +71,7 @@ export function memberRow(input: StatusInput, member: Certificate): Record<strin
   const { peerId, name, role, zone } = member;
   const self = peerId === input.directory.self;
   const facts = input.directory.factsOf(peerId);
-  const { state, lastSeenMs, health, score } = input.healthOf(peerId);
+  const { state, lastSeenMs, health, score, record } = input.healthOf(peerId);
   return {
     name,
     peerId,
@@ -84,6 +84,8 @@ export function memberRow(input: StatusInput, member: Certificate): Record<strin
     state,
     draining: input.draining.has(peerId),
     alarms: alarmsOf(input, peerId),
+    dialable: record?.dialable ?? null,
+    notDialledBy: (record?.notDialledBy ?? []).map((peer) => input.directory.nameOf(peer)),
     health,
     score,
     incarnation: self ? input.incarnation : facts.incarnation,

@@ -165,6 +165,8 @@ export type Event =
 export interface LocalFacts {
   readonly storeWritable: boolean;
   readonly draining: boolean;
+  /** Nobody who tried could dial it, or that is not known yet: it is not made a voter. */
+  readonly undialable: boolean;
   /** A person paused the cluster: no take-over by rank, no change of voters by rule. */
   readonly paused: boolean;
   /** Why it can't do a leader's duty although it could be one (`disk-full`, ...), or null. */

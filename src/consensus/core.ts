@@ -105,6 +105,7 @@ export interface Core {
 export const goodFacts: LocalFacts = {
   storeWritable: true,
   draining: false,
+  undialable: false,
   paused: false,
   trouble: null,
   health: null,
@@ -241,12 +242,14 @@ export function cannotLead(core: Core): string | null {
   const { certificate } = core;
   if (core.broken) return core.broken;
   if (core.log.understood < core.log.lastIndex) return 'version';
+  const voter = isVoter(core.log.configuration, core.id);
+  if (!voter && certificate.votes && core.local.undialable) return 'not-dialable';
   if (!certificate.leads) return 'role';
   if (!certificate.votes) return 'role';
   // The log may know of its new role before its certificate has arrived.
   if (core.log.configuration.members.find(({ peerId }) => peerId === core.id)?.leads === false)
     return 'role';
-  if (!isVoter(core.log.configuration, core.id)) return 'not-a-voter';
+  if (!voter) return 'not-a-voter';
   if (!core.local.storeWritable) return 'store-not-writable';
   if (core.now.monoMs < core.election.pausedUntilMs) return 'paused-after-resignation';
   return null;

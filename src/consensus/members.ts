@@ -129,7 +129,7 @@ function candidateOf(core: Core, lead: Lead, peer: PeerId) {
   const since = progress.steadySinceMs;
   return {
     alive: quietMs < (isVoter ? voterGraceMs : Math.min(voterGraceMs, electionMsMax)),
-    ready: heard && near,
+    ready: heard && near && progress.cannotLead !== 'not-dialable',
     steady: since !== null && nowMs - since >= holdMs,
   };
 }

@@ -90,6 +90,8 @@ export interface Mesh {
    * `conflict` when it is this node itself. Any peer with the network key can be asked and may ask.
    */
   dial(address: string, options: { timeoutMs: Ms }): Promise<PeerId>;
+  /** Whether the peer can be dialled at its known addresses, by a connection of its own. */
+  reaches(peer: PeerId, options: { timeoutMs: Ms }): Promise<boolean>;
   /**
    * Queues a consensus frame; false when there is no connection or its queue is full (it is
    * then dropped).

@@ -20,6 +20,25 @@ export async function dialPeer(
   await host.dial(targets.length > 0 ? targets : peerIdFromString(peer));
 }
 
+/** Whether a connection of its own comes about; it is closed again. */
+export async function reachesPeer(
+  host: Host,
+  peer: PeerId,
+  how: { readonly addresses: readonly string[]; readonly timeoutMs: Ms },
+): Promise<boolean> {
+  const targets = how.addresses.flatMap((address) => toDial(address, peer));
+  if (targets.length === 0) return false;
+  try {
+    const signal = AbortSignal.timeout(how.timeoutMs);
+    const connection = await host.dial(targets, { force: true, signal });
+    await connection.close();
+    return true;
+  } catch {
+    // Whatever stood in the way: it can't be dialled from here.
+    return false;
+  }
+}
+
 function toDial(address: string, peer: PeerId): Multiaddr[] {
   try {
     const parsed = multiaddr(address);

@@ -10,7 +10,7 @@ import { AgentError, asAgentError } from '../base/error.ts';
 import type { Prng } from '../base/prng.ts';
 import type { Mesh, MeshHandlers, MeshPeer } from './api.ts';
 import { sendBytes } from './byte-stream.ts';
-import { allRefuse, dialAddress, dialPeer } from './dialer.ts';
+import { allRefuse, dialAddress, dialPeer, reachesPeer } from './dialer.ts';
 import { createGossiper } from './gossip.ts';
 import { healMesh } from './heal.ts';
 import { createHost, type Host } from './host.ts';
@@ -219,6 +219,8 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
       }
     },
     dial: (address, { timeoutMs }) => dialAddress(host, address, timeoutMs),
+    reaches: (peer, { timeoutMs }) =>
+      reachesPeer(host, peer, { addresses: peers.get(peer)?.addresses ?? [], timeoutMs }),
     send(to, frame) {
       const sent = lines.get(to)?.frames.send(frame) ?? false;
       if (sent) counts.frames_sent_total += 1;

@@ -77,6 +77,9 @@ export const healthGossipSchema = z.looseObject({
     )
     .max(8)
     .default([]),
+  /** Whether others can dial it, and who could not; null: not known. */
+  dialable: z.boolean().nullable().optional(),
+  notDialledBy: z.array(z.string().min(1).max(128)).max(8).optional(),
   /** It stops on purpose and says so with its last word. */
   leaving: z.boolean().default(false),
   /** Whom it cannot reach, up to which of their own records. */

@@ -192,6 +192,11 @@ export const reachAnswerSchema = z.looseObject({
 });
 export type ReachAnswer = z.infer<typeof reachAnswerSchema>;
 
+/** Dial me, on a connection of its own, at the addresses that you know of me. */
+export const dialBackRequest = 'health.dial-back';
+export const dialBackAnswerSchema = z.looseObject({ reached: z.boolean() });
+export type DialBackAnswer = z.infer<typeof dialBackAnswerSchema>;
+
 export function encodeNodeMessage(
   value:
     | Hello
@@ -205,6 +210,7 @@ export function encodeNodeMessage(
     | CopiesAnswer
     | Reach
     | ReachAnswer
+    | DialBackAnswer
     | Electable
     | SafetyQuestion
     | SafetyAnswer

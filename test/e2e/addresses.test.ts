@@ -3,6 +3,7 @@
  * addresses do.
  */
 import { afterEach, expect, test } from 'vitest';
+import { runCommand } from './command.ts';
 import { createFlock, type Flock, type FlockOptions, getJson, until } from './flock.ts';
 import { compare, createWriter, readIndex } from './writer.ts';
 
@@ -78,4 +79,56 @@ test.each([
   expect(master?.addresses.join()).toContain(
     hosts.seedHost === 'localhost' ? '/ip4/127.0.0.1/' : '/ip6/::1/',
   );
+});
+
+test('a node that nobody can dial gets no vote and is named; a leecher may only dial out', async () => {
+  const names = ['master-1', 'worker-1', 'worker-2', 'leecher-1'];
+  const configOf = (name: string): Record<string, unknown> => {
+    if (name === 'worker-2') return { announce: ['/ip4/127.0.0.1/tcp/1'] };
+    return name === 'leecher-1' ? { dialOutOnly: true } : {};
+  };
+  const made = await createFlock({ names, configOf });
+  flock = made;
+  made.startAll();
+  await made.leader();
+  interface Row {
+    readonly name: string;
+    readonly state: string;
+    readonly addresses: readonly string[];
+    readonly dialable: boolean | null;
+    readonly notDialledBy: readonly string[];
+  }
+  const rows = async (name: string): Promise<readonly Row[]> =>
+    (await getJson<{ members: Row[] }>(`${made.node(name).url}/status`))?.members ?? [];
+  const row = async (of: string, name: string): Promise<Row | undefined> =>
+    (await rows(of)).find((one) => one.name === name);
+  const hidden = await until(
+    'all four are alive and worker-2 is known as one that nobody can dial',
+    async () => {
+      const all = await rows('master-1');
+      const found = all.find(({ name, dialable }) => name === 'worker-2' && dialable === false);
+      const there = all.length === 4 && all.every(({ state }) => state === 'alive');
+      return there && found !== undefined ? found : null;
+    },
+    { deadlineMs: 90_000, seen: () => rows('master-1') },
+  );
+  expect(hidden.notDialledBy).toContain('master-1');
+  const page = await made.status('worker-2');
+  expect(page?.node.cannotLeadReason).toBe('not-dialable');
+  expect(page?.election.voters.map(({ name }) => name).sort()).toEqual(['master-1', 'worker-1']);
+  const { url, data } = made.node('leecher-1');
+  const doctor = await runCommand(made.program, ['doctor', '--url', url, '--data', data]);
+  expect(doctor.out).toMatch(/address of worker-2 .*can't dial it/);
+  expect(await row('leecher-1', 'leecher-1')).toMatchObject({ addresses: [], state: 'alive' });
+  const added = await fetch(`${made.node('master-1').url}/v1/content?name=f&min=1&max=1`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${made.token('master-1')}`,
+      'content-type': 'application/octet-stream',
+    },
+    body: 'for whoever only dials out',
+  });
+  const { cid } = (await added.json()) as { cid: string };
+  const got = await fetch(`${url}/v1/content/${cid}`);
+  expect(await got.text()).toBe('for whoever only dials out');
 });

@@ -12,12 +12,8 @@
  * quietly COMMAND     without telling what happens
  * show TYPE...        lists messages of these types from now on
  * propose ID TEXT, read ID, transfer ID [TO], admit ID BY, forget ID BY, order ID TERM
-<<<<<<< HEAD
  * clash ID           another machine runs with this node's key
- * facts ID [draining paused read-only trouble=CODE], readmit ID BY [anew], suspend ID MS, lease ID MS, compact ID, wipe-links ID
-=======
- * facts ID [draining paused read-only trouble=CODE], readmit ID BY [anew], role BY ID ROLE, certify ID ROLE, suspend ID MS, lease ID MS, compact ID, wipe-links ID
->>>>>>> 7f41ed5 (role set: another certificate for a member in place, voters by a joint change, by generations that travel in the log)
+ * facts ID [draining undialable paused read-only trouble=CODE], readmit ID BY [anew], role BY ID ROLE, certify ID ROLE, suspend ID MS, lease ID MS, compact ID, wipe-links ID
  * status, logs, outcomes
  */
 import type { Fact, LocalFacts, Outcome } from '../../src/consensus/api.ts';
@@ -268,6 +264,7 @@ export class Story {
       ...goodFacts,
       draining: told.includes('draining'),
       paused: told.includes('paused'),
+      undialable: told.includes('undialable'),
       storeWritable: !told.includes('read-only'),
       trouble: told.find((one) => one.startsWith('trouble='))?.slice(8) ?? null,
     };

@@ -1,10 +1,12 @@
 /** Puts the watch over health together for a node that has started, and tells its figures. */
 import type { Clock } from '../../base/clock.ts';
 import type { DaemonView } from '../../daemons/api.ts';
+import { dialableOf } from '../../health/dialable.ts';
 import type { AgentMetrics } from '../metrics.ts';
 import type { Node } from '../node.ts';
 import type { HealthWatch } from './api.ts';
 import { createDaemonJudge } from './daemon-health.ts';
+import { createDialBack } from './dial-back.ts';
 import { createResources } from './resources.ts';
 import { createHealthWatch } from './watch.ts';
 
@@ -15,6 +17,7 @@ export interface StartHealthDeps {
   readonly dataFolder: string;
   readonly contentUp: () => boolean;
   readonly bootstrapPeers: number;
+  readonly dialOutOnly: boolean;
   readonly daemons: () => readonly DaemonView[];
   readonly event: (type: string, data: Record<string, unknown>) => void;
   readonly onFailure: (text: string, error: unknown) => void;
@@ -61,11 +64,20 @@ function tellFigures({ metrics, node, daemons }: StartHealthDeps, watch: HealthW
 export function startHealth(deps: StartHealthDeps): HealthWatch {
   const { node, clock, event, onFailure, contentUp, bootstrapPeers } = deps;
   const judge = createDaemonJudge();
+  const dialBack = createDialBack({
+    ...{ node, clock, dialOutOnly: deps.dialOutOnly },
+    onFound: ({ dialable, notBy }) => {
+      node.runtime.setUndialable(dialable !== true);
+      const by = notBy.map((peer) => node.directory.nameOf(peer));
+      event('dialable', { dialable, notBy: by });
+    },
+  });
   const watch = createHealthWatch({
     node,
     clock,
     contentUp,
     bootstrapPeers,
+    dialable: () => dialableOf(dialBack.found()),
     event,
     onFailure,
     resources: createResources(deps.dataFolder),
@@ -74,5 +86,12 @@ export function startHealth(deps: StartHealthDeps): HealthWatch {
   node.runtime.setHealth(watch.score);
   tellFigures(deps, watch);
   watch.start();
-  return watch;
+  dialBack.start();
+  return {
+    ...watch,
+    stop: async () => {
+      dialBack.stop();
+      await watch.stop();
+    },
+  };
 }

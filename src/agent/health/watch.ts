@@ -50,6 +50,7 @@ export interface HealthWatchDeps {
   readonly resources: () => Promise<Resources>;
   readonly contentUp: () => boolean;
   readonly bootstrapPeers: number;
+  readonly dialable: () => Pick<HealthGossip, 'dialable' | 'notDialledBy'>;
   readonly daemons: () => readonly DaemonHealth[];
   readonly event: (type: string, data: Record<string, unknown>) => void;
   readonly onFailure: (text: string, error: unknown) => void;
@@ -147,6 +148,7 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
         score: judged.get(facts.type)?.score ?? null,
         version: version?.slice(0, 64) ?? null,
       })),
+      ...deps.dialable(),
       leaving,
       accused: detector.accusations().map((one) => ({ ...one })),
     };

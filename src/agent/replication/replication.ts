@@ -20,7 +20,7 @@ import {
   reportSchema,
 } from '../../wire/node-message.ts';
 import { within } from '../deadline.ts';
-import { multiaddrOf } from '../membership.ts';
+import { listenOf } from '../membership.ts';
 import { createAdding } from './adding.ts';
 import type { Replication, ReplicationDeps } from './api.ts';
 import { exportBlocks } from './block-export.ts';
@@ -60,7 +60,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
     { report: deps.onEngine },
     {
       dir: deps.contentDir,
-      listen: [multiaddrOf(`${config.meshHost}:${config.content.port}`)],
+      listen: listenOf(config, config.content.port),
       networkKey: node.networkKey,
       reserveBytes: config.content.reserveBytes,
     },

@@ -17,6 +17,8 @@ export interface Page {
     readonly name: string;
     readonly state: string;
     readonly alarms?: readonly string[];
+    readonly dialable?: boolean | null;
+    readonly notDialledBy?: readonly string[];
   }[];
   readonly trust?: {
     readonly connectionsRefused?: {
@@ -67,7 +69,17 @@ function membersFindings({ members }: Page): Finding[] {
           `stay, forget ${name} on another member, and let them join with new tokens`,
       ),
     );
-  return [...away, ...twice];
+  const hidden = members
+    .filter(({ dialable, notDialledBy = [] }) => dialable === false && notDialledBy.length > 0)
+    .map(({ name, notDialledBy = [] }) =>
+      problem(
+        `address of ${name}`,
+        `${notDialledBy.join(', ')} can't dial it, so it is not made a voter`,
+        'does a firewall let its mesh port through; does it announce an address that others can ' +
+          'dial (announce); a leecher may be dialOutOnly',
+      ),
+    );
+  return [...away, ...twice, ...hidden];
 }
 
 function refusedFindings({ trust }: Page, wallMs: number): Finding[] {
