@@ -18,6 +18,8 @@ interface MemberRow {
   readonly zone: string;
   readonly lastSeenMs: number | null;
   readonly draining?: boolean;
+  /** No member any more. */
+  readonly departed?: true;
   readonly alarms?: readonly string[];
 }
 
@@ -61,8 +63,13 @@ interface Page {
   } | null;
 }
 
-const stateText = ({ state, draining, alarms = [] }: MemberRow): string =>
-  [state, ...(draining ? ['draining'] : []), ...alarms].join(', ');
+/** The page calls a member that stopped on purpose `left`; here that word is for who is none. */
+const stateText = ({ state, departed, draining, alarms = [] }: MemberRow): string =>
+  [
+    state === 'left' && !departed ? 'stopped' : state,
+    ...(draining ? ['draining'] : []),
+    ...alarms,
+  ].join(', ');
 
 const membersTable = (members: readonly MemberRow[], leader: string | null): string =>
   tableOf(
@@ -137,7 +144,8 @@ export function addStatusCommands(program: Command, act: Act): void {
       act(async ({ client, tell }) => {
         const page = await client.call<Page>('GET', '/status');
         const { members, departed = [], election } = page;
-        const gone = departed.map((each) => ({ ...each, lastSeenMs: null, statusUrl: null }));
+        const more = { departed: true, lastSeenMs: null, statusUrl: null } as const;
+        const gone = departed.map((each) => ({ ...each, ...more }));
         const all = [...members, ...gone];
         tell(all, () => membersTable(all, election.leader?.name ?? null));
       }),

@@ -129,6 +129,13 @@ test('a node that nobody can dial gets no vote and is named; a leecher may only 
     body: 'for whoever only dials out',
   });
   const { cid } = (await added.json()) as { cid: string };
-  const got = await fetch(`${url}/v1/content/${cid}`);
-  expect(await got.text()).toBe('for whoever only dials out');
+  const text = await until(
+    'the leecher reads it',
+    async () => {
+      const got = await fetch(`${url}/v1/content/${cid}`);
+      return got.ok ? got.text() : null;
+    },
+    { deadlineMs: 60_000 },
+  );
+  expect(text).toBe('for whoever only dials out');
 });
