@@ -28,6 +28,7 @@ import type { Replication } from './replication/api.ts';
 import { createReplication } from './replication/replication.ts';
 import { sayWhere, sayWhereAgainMs } from './say-where.ts';
 import { createSystemClock } from './system-clock.ts';
+import { engineEvents } from './trust/door-log.ts';
 import { createRefusalEvents } from './trust/refusal-events.ts';
 import { version } from './version.ts';
 
@@ -158,8 +159,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       contentUp: () =>
         started.certificate().role === 'witness' || (replication?.provider() ?? null) !== null,
       daemons: daemons.views,
-      bootstrapPeers: config.peers.length,
-      dialOutOnly: config.dialOutOnly,
+      ...{ bootstrapPeers: config.peers.length, dialOutOnly: config.dialOutOnly },
     });
     view = createNodeView(started, {
       ...{ clock, startedAtMs, health, incarnation: started.mesh.incarnation },
@@ -211,17 +211,13 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
   /** Content starts beside everything else, so that neither joining nor electing waits for it. */
   function startContent(started: Node, standing: StandingView): Replication {
     const made = createReplication({
-      ...{ node: started, config, clock, metrics },
+      ...{ node: started, config, clock, metrics, event },
       contentDir: folder.contentDir,
       incarnation: started.mesh.incarnation,
       healthOf: (peer) => health?.of(peer).health ?? 'unknown',
       paused: () => standing.pause() !== null,
       isDraining: standing.isDraining,
-      event,
-      onEngine: ({ type, ...data }) =>
-        'last' in data
-          ? started.doors.refused({ host: 'content', ...data.last }, data.count)
-          : event(type, data),
+      onEngine: engineEvents(started.doors, event),
       trace: (text, data) => logger.debug(data, text),
       onProvider: () => say(),
       onFailure,

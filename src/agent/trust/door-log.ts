@@ -6,6 +6,7 @@
  */
 import type { Ms } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
+import type { EngineEvent } from '../../content/embedded-engine.ts';
 
 const againMs: Ms = 60_000;
 const kindsMax = 256;
@@ -63,5 +64,17 @@ export function createDoorLog(deps: {
       deps.event('connection-refused', { ...refusal, detail });
     },
     report: () => ({ total, last }),
+  };
+}
+
+/** What the content engine tells: whom it did not let in, and everything else as events. */
+export function engineEvents(
+  doors: DoorLog,
+  event: (type: string, data: Record<string, unknown>) => void,
+): (told: EngineEvent) => void {
+  return (told) => {
+    const { type, ...data } = told;
+    if ('last' in data) doors.refused({ host: 'content', ...data.last }, data.count);
+    else event(type, data);
   };
 }
