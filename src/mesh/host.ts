@@ -62,7 +62,10 @@ export function createHost(options: HostOptions): Promise<Host> {
     logger: silentLogger,
     addresses: { listen: [...options.listen], announce: [...options.announce] },
     transports: [tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 })],
-    connectionProtector: createNetworkGuard(options.networkKey, { watch, traffic: options.traffic }),
+    connectionProtector: createNetworkGuard(options.networkKey, {
+      watch,
+      traffic: options.traffic,
+    }),
     connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({
