@@ -9,7 +9,7 @@
 import type { LogIndex, PeerId } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Consensus, Event, Fact, Outcome, ReadOutcome, Ready } from '../consensus/api.ts';
-import { encodeMessage } from '../wire/consensus-message.ts';
+import { encodeMessage, type Message } from '../wire/consensus-message.ts';
 import type { AgentMetrics } from './metrics.ts';
 import { createStageTimings } from './stage-timings.ts';
 import type { StorageQueues } from './storage-queues.ts';
@@ -102,8 +102,13 @@ export function createEventLoop(deps: EventLoopDeps): EventLoop {
   }
 
   function take(ready: Ready): void {
+    let last: Message | null = null;
+    let frame: Uint8Array = new Uint8Array(0);
     for (const { to, message } of ready.messages) {
-      const sent = deps.send(to, encodeMessage(message));
+      // The same append goes to several peers, one after the other.
+      if (message !== last) frame = encodeMessage(message);
+      last = message;
+      const sent = deps.send(to, frame);
       metrics.count(sent ? 'frames_sent' : 'frames_dropped');
     }
     for (const fact of ready.facts) deps.onFact(fact);
@@ -114,10 +119,8 @@ export function createEventLoop(deps: EventLoopDeps): EventLoop {
       storage.persist(job);
     }
     const lastApply = ready.apply.at(-1);
-    if (lastApply !== undefined) {
-      timings.committed(lastApply.index, nowMs);
-      storage.apply(ready.apply);
-    }
+    if (lastApply !== undefined) timings.committed(lastApply.index, nowMs);
+    if (lastApply !== undefined || ready.applySoon) storage.apply(ready.apply, ready.applySoon);
     for (const { ref, outcome } of ready.outcomes) deps.onOutcome(ref, outcome);
     for (const { ref, outcome } of ready.reads) deps.onRead(ref, outcome);
     for (const { ref, execute, fence } of ready.orders) deps.onOrder(ref, { execute, fence });

@@ -14,6 +14,9 @@ import type { Entry } from '../wire/entry.ts';
 
 /** Entries in one transaction of the catalog; keeps one apply below its 50 ms. */
 const applyEntriesMax = 1024;
+/** Where nobody waits for it, what is to be applied gathers: so long, or until it is so much. */
+const gatherMs = 10;
+const gatherEntriesMax = 256;
 /** Jobs in one fsync. */
 const persistJobsMax = 1024;
 
@@ -21,7 +24,8 @@ type AppliedListener = (index: LogIndex, results: readonly AppliedResult[]) => v
 
 export interface StorageQueues {
   persist(job: PersistJob): void;
-  apply(entries: readonly Entry[]): void;
+  /** `soon`: somebody waits for these entries or for earlier ones. */
+  apply(entries: readonly Entry[], soon: boolean): void;
   compact(meta: SnapshotMeta): void;
   onPersisted(listener: (id: number, lastIndex: LogIndex | null) => void): void;
   onApplied(listener: AppliedListener): void;
@@ -47,6 +51,8 @@ export function createStorageQueues(deps: StorageDeps): StorageQueues {
   let persisting: Promise<void> | null = null;
   let applying: Promise<void> | null = null;
   let compacting: Promise<void> | null = null;
+  let gathering: NodeJS.Timeout | null = null;
+  let soon = true;
   let failed: string | null = null;
   let persisted = (_id: number, _lastIndex: LogIndex | null): void => undefined;
   let applied: AppliedListener = () => undefined;
@@ -72,7 +78,7 @@ export function createStorageQueues(deps: StorageDeps): StorageQueues {
   async function writeBatch(batch: readonly PersistJob[]): Promise<void> {
     const install = batch[0]?.installSnapshot ?? null;
     if (install !== null) {
-      await applying;
+      await appliedAll();
       const index = await catalog.install(install.ref);
       if (index !== install.meta.index)
         throw new AgentError(
@@ -106,22 +112,42 @@ export function createStorageQueues(deps: StorageDeps): StorageQueues {
     return entries.splice(0, Math.min(applyEntriesMax, beyond < 0 ? entries.length : beyond));
   }
 
+  const mayGather = (): boolean => !soon && entries.length < gatherEntriesMax;
+
   /** Not before there is something to do: a run that never waits would end before it is noted. */
   function startApply(): void {
     const next = entries[0];
-    if (next !== undefined && next.index <= log.lastIndex()) applying ??= runApply();
+    if (applying !== null || next === undefined || next.index > log.lastIndex()) return;
+    if (mayGather()) gathering ??= setTimeout(applyGathered, gatherMs);
+    else applyGathered();
+  }
+
+  function applyGathered(): void {
+    if (gathering !== null) clearTimeout(gathering);
+    gathering = null;
+    applying ??= runApply();
   }
 
   async function runApply(): Promise<void> {
-    for (let batch = nextEntries(); batch.length > 0 && failed === null; batch = nextEntries()) {
+    let batch = nextEntries();
+    while (batch.length > 0 && failed === null) {
       try {
         const results = await catalog.apply(batch);
         applied(batch.at(-1)?.index ?? 0, results);
       } catch (error) {
         fail('the catalog could not be written', error);
       }
+      batch = mayGather() ? [] : nextEntries();
     }
     applying = null;
+    startApply();
+  }
+
+  /** Resolves when nothing is left to apply. */
+  async function appliedAll(): Promise<void> {
+    soon = true;
+    startApply();
+    await applying;
   }
 
   return {
@@ -130,8 +156,9 @@ export function createStorageQueues(deps: StorageDeps): StorageQueues {
       jobs.push(job);
       persisting ??= runPersist();
     },
-    apply: (more) => {
+    apply: (more, isSoon) => {
       if (failed !== null) return;
+      soon = isSoon;
       for (const entry of more) entries.push(entry);
       startApply();
     },
@@ -155,8 +182,8 @@ export function createStorageQueues(deps: StorageDeps): StorageQueues {
       onFailed = listener;
     },
     idle: async () => {
-      while (persisting !== null || applying !== null || compacting !== null)
-        await Promise.all([persisting, applying, compacting]);
+      while (persisting !== null || applying !== null || compacting !== null || gathering !== null)
+        await Promise.all([persisting, appliedAll(), compacting]);
     },
     failure: () => failed,
     waiting: () => ({ persist: jobs.length, apply: entries.length }),

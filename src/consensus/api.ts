@@ -181,6 +181,8 @@ export interface Ready {
   readonly persist: readonly PersistJob[];
   readonly messages: readonly { readonly to: PeerId; readonly message: Message }[];
   readonly apply: readonly Entry[];
+  /** Somebody here waits for what is applied; otherwise it may gather for some milliseconds. */
+  readonly applySoon: boolean;
   readonly outcomes: readonly { readonly ref: number; readonly outcome: Outcome }[];
   readonly reads: readonly { readonly ref: number; readonly outcome: ReadOutcome }[];
   readonly orders: readonly {

@@ -321,7 +321,14 @@ function takeReady(core: Core): Ready {
   flushProposals(core);
   if (lead && core.lead === lead) flushAppends(core, lead);
   releaseParked(core);
-  return core.out.take(takeApply(core), core.now.monoMs);
+  return core.out.take(takeApply(core), applySoon(core), core.now.monoMs);
+}
+
+/** Who leads, or is about to, answers with what was applied; so does a read that waits here. */
+function applySoon(core: Core): boolean {
+  return core.state !== 'follower' && core.state !== 'learner'
+    ? true
+    : core.readDesk.pending.size > 0;
 }
 
 /** Committed entries for the catalog, in order, a bounded number ahead of its answers. */
@@ -345,7 +352,7 @@ function nextWakeMs(core: Core): Ms {
   if (readDesk.pending.size > 0)
     wake = Math.min(wake, core.now.monoMs + core.options.timing.heartbeatMs);
   if (!lead) return wake;
-  wake = Math.min(wake, lead.heartbeatDueMs, handoverWakeMs(core, lead));
+  wake = Math.min(wake, lead.heartbeatDueMs, lead.flushAtMs, handoverWakeMs(core, lead));
   // So that acting begins and ends as facts at the right instant.
   if (core.acting) return Math.min(wake, leaseUntilMs(core, core.now));
   return lead.actAfterMs > core.now.monoMs ? Math.min(wake, lead.actAfterMs) : wake;

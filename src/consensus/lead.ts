@@ -70,6 +70,8 @@ export interface Lead {
   actAfterMs: Ms;
   /** Entries, commit or room changed since the last flush. */
   dirty: boolean;
+  /** When what was held back of appends and commit indexes is sent at the latest. */
+  flushAtMs: Ms;
   readonly waiting: Map<LogIndex, Origin>;
   /** Forwarded proposals that wait, so that a repeated one is not appended again. */
   readonly remote: Map<PeerId, Set<number>>;

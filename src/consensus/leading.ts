@@ -51,6 +51,7 @@ export function becomeLeader(core: Core, campaign: Campaign): void {
     leaseDropped: false,
     actAfterMs: campaign.promiseUntilMs,
     dirty: true,
+    flushAtMs: Number.POSITIVE_INFINITY,
     waiting: new Map(),
     remote: new Map(),
     uncommittedBytes: 0,
@@ -259,6 +260,7 @@ export function tickLead(core: Core): void {
     noteCommitAt(core, lead);
     driveChanges(core, lead);
   }
+  if (nowMs >= lead.flushAtMs) lead.dirty = true;
   const heardMs = reached(core.log.configuration, (peer) =>
     peer === core.id ? nowMs : (lead.progress.get(peer)?.lastAckMs ?? lead.sinceMs),
   );

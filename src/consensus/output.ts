@@ -141,12 +141,13 @@ export class Output {
     return end;
   }
 
-  take(apply: readonly Entry[], nowMs: Ms): Ready {
+  take(apply: readonly Entry[], applySoon: boolean, nowMs: Ms): Ready {
     this.closeJob(nowMs);
     const ready: Ready = {
       persist: this.#jobs,
       messages: this.messages,
       apply,
+      applySoon,
       outcomes: this.outcomes,
       reads: this.reads,
       orders: this.orders,

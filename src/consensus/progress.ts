@@ -30,6 +30,8 @@ export interface Progress {
   /** When the one append of `probe` left, or a snapshot was asked for; null: may send. */
   waitingSinceMs: Ms | null;
   sentCommit: LogIndex;
+  /** When a commit index that no append has carried is told by itself; null: none waits. */
+  commitDueMs: Ms | null;
   /** Newest heartbeat round of this term that the peer acknowledged. */
   ackedRound: number;
   lastAckMs: Ms;
@@ -51,6 +53,7 @@ export function createProgress(peer: PeerId, lastIndex: LogIndex, nowMs: Ms): Pr
     inflightBytes: 0,
     waitingSinceMs: null,
     sentCommit: 0,
+    commitDueMs: null,
     ackedRound: 0,
     lastAckMs: nowMs,
     rttMs: null,

@@ -4,7 +4,8 @@
  */
 
 import { present } from '../base/assert.ts';
-import type { LogIndex, PeerId } from '../base/brand.ts';
+import type { LogIndex, Ms, PeerId } from '../base/brand.ts';
+import type { Append } from '../wire/consensus-message.ts';
 import type { Entry } from '../wire/entry.ts';
 import { type Core, header, send } from './core.ts';
 import type { Lead } from './lead.ts';
@@ -21,6 +22,12 @@ import { votersOf } from './quorum.ts';
 
 /** Standbys that the leader itself keeps up to date, so that one is ready for a swap. */
 const directStandbysMax = 3;
+/** While an append is on its way to a peer, the next entries gather for so long. */
+const gatherMs: Ms = 2;
+/** So many entries do not wait for more. */
+const gatherEntriesMax = 128;
+/** A commit index waits so long for an append that carries it before it is told by itself. */
+const commitNoticeMs: Ms = 5;
 /** A snapshot that was asked for and never came is asked for again after this. */
 const snapshotMsMax = 60_000;
 
@@ -61,13 +68,35 @@ export function chooseDirect(core: Core, lead: Lead): void {
 export function flushAppends(core: Core, lead: Lead): void {
   if (!lead.dirty) return;
   lead.dirty = false;
+  lead.flushAtMs = Number.POSITIVE_INFINITY;
+  const made: Append[] = [];
   for (const peer of lead.direct) {
     const progress = lead.progress.get(peer);
-    if (progress) flushTo(core, progress);
+    if (progress) flushTo(core, lead, progress, made);
   }
 }
 
-function flushTo(core: Core, progress: Progress): void {
+/** Whether the next entries wait for company; their time at the latest is noted. */
+function gathers(core: Core, lead: Lead, progress: Progress): boolean {
+  const last = progress.inflight.at(-1);
+  if (!last || core.log.lastIndex - progress.next >= gatherEntriesMax) return false;
+  const dueMs = last.sentMs + gatherMs;
+  if (core.now.monoMs >= dueMs) return false;
+  lead.flushAtMs = Math.min(lead.flushAtMs, dueMs);
+  return true;
+}
+
+/** Whether a commit index that nothing has carried is due by itself; or else its time is noted. */
+function commitIsDue(core: Core, lead: Lead, progress: Progress): boolean {
+  if (progress.sentCommit >= Math.min(core.commit, progress.match)) return false;
+  progress.commitDueMs ??= core.now.monoMs + commitNoticeMs;
+  if (core.now.monoMs >= progress.commitDueMs) return true;
+  lead.flushAtMs = Math.min(lead.flushAtMs, progress.commitDueMs);
+  return false;
+}
+
+/** `made`: the appends of this flush; peers that lack the same get the same one. */
+function flushTo(core: Core, lead: Lead, progress: Progress, made: Append[]): void {
   const nowMs = core.now.monoMs;
   const { heartbeatMs } = core.options.timing;
   if (progress.mode === 'snapshot') {
@@ -83,38 +112,48 @@ function flushTo(core: Core, progress: Progress): void {
     const patience = Math.max(heartbeatMs, 3 * (progress.rttMs ?? 0));
     if (waitingSinceMs !== null && nowMs - waitingSinceMs < patience) return;
     progress.waitingSinceMs = nowMs;
-    sendAppend(core, progress, take(core, progress));
+    sendAppend(core, progress, take(core, progress), made);
     return;
   }
-  let sent = false;
   while (progress.next <= core.log.lastIndex && hasRoom(progress)) {
+    if (gathers(core, lead, progress)) break;
     const entries = take(core, progress);
-    sendAppend(core, progress, entries);
+    sendAppend(core, progress, entries, made);
     const end = present(entries.at(-1), 'an entry to send').index;
     let bytes = 0;
     for (const entry of entries) bytes += entry.data.length;
     noteSent(progress, end, bytes, nowMs);
-    sent = true;
   }
-  if (!sent && progress.sentCommit < Math.min(core.commit, progress.match))
-    sendAppend(core, progress, []);
+  if (commitIsDue(core, lead, progress)) sendAppend(core, progress, [], made);
 }
 
 const take = (core: Core, progress: Progress): Entry[] =>
   core.log.slice(progress.next, core.log.lastIndex, appendEntriesMax, appendBytesMax);
 
-function sendAppend(core: Core, progress: Progress, entries: readonly Entry[]): void {
-  const prevIndex = progress.next - 1;
+function sendAppend(
+  core: Core,
+  progress: Progress,
+  entries: readonly Entry[],
+  made: Append[],
+): void {
   progress.sentCommit = core.commit;
-  send(core, progress.peer, {
-    type: 'append',
-    ...header(core),
-    prevIndex,
-    prevTerm: present(core.log.termAt(prevIndex), `the term of ${prevIndex}`),
-    prevHash: present(core.log.hashAt(prevIndex), `the hash of ${prevIndex}`),
-    commit: core.commit,
-    entries,
-  });
+  progress.commitDueMs = null;
+  const prevIndex = progress.next - 1;
+  const { length } = entries;
+  let append = made.find((one) => one.prevIndex === prevIndex && one.entries.length === length);
+  if (!append) {
+    append = {
+      type: 'append',
+      ...header(core),
+      prevIndex,
+      prevTerm: present(core.log.termAt(prevIndex), `the term of ${prevIndex}`),
+      prevHash: present(core.log.hashAt(prevIndex), `the hash of ${prevIndex}`),
+      commit: core.commit,
+      entries,
+    };
+    made.push(append);
+  }
+  send(core, progress.peer, append);
 }
 
 function askSnapshot(core: Core, progress: Progress): void {

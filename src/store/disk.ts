@@ -4,6 +4,7 @@
  * the store never assumes it.
  */
 import { constants, promises as fs } from 'node:fs';
+import { platform } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { AgentError } from '../base/error.ts';
 
@@ -17,8 +18,8 @@ export interface DiskFile {
 }
 
 export interface Disk {
-  /** An existing file, for writing. */
-  open(path: string): Promise<DiskFile>;
+  /** An existing file, for writing; `through`: a write is durable when it resolves. */
+  open(path: string, how?: 'through'): Promise<DiskFile>;
   /** A new or emptied file, for writing. */
   create(path: string): Promise<DiskFile>;
   /** The whole file, or null if there is none. */
@@ -76,6 +77,22 @@ function fileOf(handle: fs.FileHandle): DiskFile {
   };
 }
 
+/**
+ * With the operating system's own way of writing through, where it has one that is as strong as a
+ * sync: one call of a thread where a write and a sync are two.
+ */
+function throughOf(handle: fs.FileHandle, bySystem: boolean): DiskFile {
+  const file = fileOf(handle);
+  if (bySystem) return file;
+  return {
+    ...file,
+    write: async (bytes, position) => {
+      await file.write(bytes, position);
+      await file.sync();
+    },
+  };
+}
+
 /** Into one buffer of the file's size, where `readFile` would hold it twice for a moment. */
 async function readWhole(path: string): Promise<Buffer> {
   const handle = await fs.open(path, constants.O_RDONLY);
@@ -103,9 +120,13 @@ function release({ buffer }: Buffer): void {
 
 /** The operating system's file system. */
 export function createDisk(): Disk {
-  const { O_CREAT, O_TRUNC, O_RDWR } = constants;
+  const { O_CREAT, O_TRUNC, O_RDWR, O_DSYNC } = constants;
   return {
-    open: async (path) => fileOf(await fs.open(path, O_RDWR)),
+    open: async (path, how) => {
+      if (how !== 'through') return fileOf(await fs.open(path, O_RDWR));
+      const bySystem = platform() === 'linux';
+      return throughOf(await fs.open(path, bySystem ? O_RDWR | O_DSYNC : O_RDWR), bySystem);
+    },
     create: async (path) => fileOf(await fs.open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)),
     read: (path) => unless<Buffer | null>('ENOENT', null, () => readWhole(path)),
     release,

@@ -106,7 +106,7 @@ export async function openLogWriter(deps: WriterDeps, from: WriterStart): Promis
   const { disk, dir, hardState, start, mark, nowMs } = deps;
   const segments: KeptSegment[] = from.segments.map((segment) => ({ ...segment }));
   let active: SegmentHead = from.active;
-  let file: DiskFile = await disk.open(join(dir, segmentName(active.number)));
+  let file: DiskFile = await disk.open(join(dir, segmentName(active.number)), 'through');
   let end = from.end;
   let { lastIndex, lastHash } = from;
   let lastId: number | null = null;
@@ -130,7 +130,7 @@ export async function openLogWriter(deps: WriterDeps, from: WriterStart): Promis
     };
     await createSegment(disk, dir, head);
     await file.close();
-    file = await disk.open(join(dir, segmentName(head.number)));
+    file = await disk.open(join(dir, segmentName(head.number)), 'through');
     present(segments.at(-1), 'the active segment').endIndex = lastIndex;
     segments.push({ number: head.number, bytes: head.bytes, endIndex: lastIndex });
     active = head;
@@ -145,9 +145,8 @@ export async function openLogWriter(deps: WriterDeps, from: WriterStart): Promis
       await roll(batch.bytes.length);
       batch = encodeBatch({ seq: end.seq + 1, link: end.link, salt: active.salt, records });
     }
-    await file.write(batch.bytes, end.offset);
     const before = nowMs();
-    await file.sync();
+    await file.write(batch.bytes, end.offset);
     times[timeNext++ % timesKept] = nowMs() - before;
     end = { ...end, seq: end.seq + 1, offset: end.offset + batch.bytes.length, link: batch.link };
     mark.set(end);

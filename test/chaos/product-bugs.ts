@@ -71,9 +71,9 @@ export const productBugs: readonly ProductBug[] = [
     what: 'entries count as durable, and are acknowledged, before the disk has them',
     edits: [
       {
-        file: 'store/log-writer.ts',
-        find: '    await file.sync();\n    times[timeNext',
-        replace: '    times[timeNext',
+        file: 'store/disk.ts',
+        find: 'bySystem ? O_RDWR | O_DSYNC : O_RDWR',
+        replace: 'O_RDWR',
       },
     ],
     faults: ['power cut'],

@@ -9,6 +9,7 @@ const nothing: Ready = {
   persist: [],
   messages: [],
   apply: [],
+  applySoon: false,
   outcomes: [],
   reads: [],
   orders: [],

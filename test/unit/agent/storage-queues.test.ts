@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createStorageQueues } from '../../../src/agent/storage-queues.ts';
 import type { PersistJob, SnapshotMeta } from '../../../src/consensus/api.ts';
 import type { CatalogStore, LogStore } from '../../../src/store/api.ts';
@@ -86,7 +86,7 @@ describe('storage queues', () => {
 
   test('nothing is applied before it is durable in the own log', async () => {
     const { queues, happened, finish } = setUp();
-    queues.apply([entry(1), entry(2)]);
+    queues.apply([entry(1), entry(2)], true);
     queues.persist(job(1, 1));
     expect(happened).toEqual(['persist 1']);
     await finish();
@@ -109,7 +109,7 @@ describe('storage queues', () => {
     const { queues, happened, finish } = setUp();
     queues.persist(job(1, 1));
     await finish();
-    queues.apply([entry(1)]);
+    queues.apply([entry(1)], true);
     queues.persist({ ...job(2), installSnapshot: { meta, ref: 'file' } });
     queues.persist(job(3, 11));
     expect(happened.slice(2)).toEqual(['apply 1']);
@@ -126,13 +126,66 @@ describe('storage queues', () => {
     ]);
   });
 
+  describe('what nobody waits for gathers before it is applied', () => {
+    beforeEach(() => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    });
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    /** Two entries are durable, the first is handed over without haste. */
+    async function gathering() {
+      const bench = setUp();
+      bench.queues.persist(job(1, 1, 2));
+      await bench.finish();
+      bench.happened.length = 0;
+      bench.queues.apply([entry(1)], false);
+      return bench;
+    }
+
+    test('for a while', async () => {
+      const { queues, happened, finish } = await gathering();
+      queues.apply([entry(2)], false);
+      vi.advanceTimersByTime(9);
+      expect(happened).toEqual([]);
+      vi.advanceTimersByTime(1);
+      expect(happened).toEqual(['apply 1,2']);
+      await finish();
+      await queues.idle();
+    });
+
+    test('until somebody waits', async () => {
+      const { queues, happened, finish } = await gathering();
+      queues.apply([], true);
+      expect(happened).toEqual(['apply 1']);
+      await finish();
+      vi.advanceTimersByTime(100);
+      expect(happened).toEqual(['apply 1', 'applied 1']);
+      await queues.idle();
+    });
+
+    test('until a snapshot or the end needs it done', async () => {
+      const { queues, happened, finish } = await gathering();
+      queues.persist({ ...job(2), installSnapshot: { meta, ref: 'file' } });
+      expect(happened).toEqual(['apply 1']);
+      for (let i = 0; i < 3; i++) await finish();
+      expect(happened.slice(1, 3)).toEqual(['applied 1', 'install file']);
+      const other = await gathering();
+      const idle = other.queues.idle();
+      expect(other.happened).toEqual(['apply 1']);
+      await other.finish();
+      await idle;
+    });
+  });
+
   test('after a failed write nothing more is written, and it is told once', async () => {
     const { queues, happened, finish } = setUp();
     queues.persist(job(1, 1));
     queues.persist(job(2, 2));
     await finish(new Error('disk'));
     queues.persist(job(3, 3));
-    queues.apply([entry(1)]);
+    queues.apply([entry(1)], true);
     expect(happened).toEqual(['persist 1', 'failed the log could not be written: disk']);
     expect(queues.failure()).toContain('disk');
     await queues.idle();

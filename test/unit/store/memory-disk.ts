@@ -138,10 +138,19 @@ export class MemoryDisk implements Disk {
     };
   }
 
-  async open(path: string): Promise<DiskFile> {
+  async open(path: string, how?: 'through'): Promise<DiskFile> {
     const node = this.#names.get(basename(path));
     if (node === undefined) throw Object.assign(new Error(`no ${path}`), { code: 'ENOENT' });
-    return this.#file(node);
+    const file = this.#file(node);
+    if (how !== 'through') return file;
+    // The power may go between the two: what is written through may be there without being told.
+    return {
+      ...file,
+      write: async (bytes, at) => {
+        await file.write(bytes, at);
+        await file.sync();
+      },
+    };
   }
 
   async create(path: string): Promise<DiskFile> {
