@@ -1,13 +1,11 @@
 /**
- * The face of the consensus room: what goes in (events), what comes out (ready) and what may be
- * asked.
+ * The face of the consensus room: what goes in (events), what comes out (ready), what may be asked.
  * The caller owns one queue and one consumer: it calls `step` for each event, then takes `ready()`
  * and does the work it names; completions come back as events. Nothing in here waits, reads a clock
  * or draws a random number of its own.
  *
  * Contract of the caller:
- * - persist jobs are executed in order; several may share one fsync; `persisted` is stepped after
- * it.
+ * - persist jobs are executed in order; several may share one fsync, `persisted` comes after it.
  *   Messages that depend on a write are held back in here and appear in a later `ready`.
  * - `apply` entries go to the catalog in order; `applied` carries their results.
  * - `step` is called with `tick` no later than `nextWakeMs()` of the node's monotonic clock.
