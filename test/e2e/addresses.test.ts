@@ -117,8 +117,13 @@ test('a node that nobody can dial gets no vote and is named; a leecher may only 
   expect(page?.node.cannotLeadReason).toBe('not-dialable');
   expect(page?.election.voters.map(({ name }) => name).sort()).toEqual(['master-1', 'worker-1']);
   const { url, data } = made.node('leecher-1');
-  const doctor = await runCommand(made.program, ['doctor', '--url', url, '--data', data]);
-  expect(doctor.out).toMatch(/address of worker-2 .*can't dial it/);
+  // Gossip brings it to the leecher, which may take a moment longer.
+  const ask = () => runCommand(made.program, ['doctor', '--url', url, '--data', data]);
+  await until(
+    'doctor on the leecher names worker-2',
+    async () => (/address of worker-2 .*can't dial it/.test((await ask()).out) ? true : null),
+    { deadlineMs: 60_000, everyMs: 500, seen: ask },
+  );
   expect(await row('leecher-1', 'leecher-1')).toMatchObject({ addresses: [], state: 'alive' });
   const added = await fetch(`${made.node('master-1').url}/v1/content?name=f&min=1&max=1`, {
     method: 'POST',

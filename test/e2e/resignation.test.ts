@@ -211,7 +211,17 @@ test('a disk that is full to the last byte: another leads, and nothing acknowled
 test('a content engine that dies again and again: its node resigns until the engine stays', async () => {
   const it = await startFlock({ nodeFlags: ['--inspect=127.0.0.1:0'] });
   const writes = startWriter(it);
-  const { logFile } = it.node('master-1');
+  const { logFile, url } = it.node('master-1');
+  // An engine that never ran is another story: here it has run, and something is in it.
+  const added = await fetch(`${url}/v1/content?name=some&min=1&max=1`, {
+    method: 'POST',
+    body: 'some',
+    headers: {
+      authorization: `Bearer ${it.token('master-1')}`,
+      'content-type': 'application/octet-stream',
+    },
+  });
+  expect(added.ok).toBe(true);
   await until(
     'master-1 has resigned',
     async () => {
