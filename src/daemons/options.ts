@@ -32,8 +32,11 @@ const limitsSchema = z.strictObject({
 });
 
 const daemonSchema = z.strictObject({
-  /** managed: we start it and own it; external: we only watch; off. @default off */
-  mode: z.enum(['managed', 'external', 'off']).optional(),
+  /**
+   * managed: we start it and own it; external: we only watch; off. by-role, for the two of
+   * ipfs-cluster: managed where the node's role runs it, else off. @default off
+   */
+  mode: z.enum(['managed', 'external', 'off', 'by-role']).optional(),
   /** Path of its binary. @default looked for in the install folder, then on PATH */
   binary: z.string().min(1).optional(),
   /** Its folder. @default <data>/daemons/<type>/home */
@@ -59,6 +62,7 @@ const daemonSchema = z.strictObject({
   settings: z.record(z.string().max(200), z.json()).optional(),
 });
 export type DaemonOptions = z.infer<typeof daemonSchema>;
+export type DaemonMode = NonNullable<DaemonOptions['mode']>;
 
 const ms = z.int().min(1).max(86_400_000);
 
@@ -87,6 +91,14 @@ export function daemonMistakes(type: string, options: DaemonOptions): string[] {
     mistakes.push(`${at}: url, auth and tls are for mode external; the mode is ${mode}`);
   if (tls !== undefined && url !== undefined && !url.startsWith('https:'))
     mistakes.push(`${at}.tls: the url ${url} is not https`);
+  if (mode === 'by-role' && type !== 'ipfs_cluster_service' && type !== 'ipfs_cluster_follow')
+    mistakes.push(
+      `${at}.mode: by-role is for the two of ipfs-cluster. It takes managed, external, off`,
+    );
+  if (mode === 'by-role' && options.follow !== undefined)
+    mistakes.push(
+      `${at}.mode: by-role follows the cluster that the agents run; with follow it takes managed`,
+    );
   if (options.privateNetwork !== undefined && type !== 'ipfs')
     mistakes.push(`${at}.privateNetwork: only ipfs (kubo) takes the network key`);
   if (options.follow !== undefined) {

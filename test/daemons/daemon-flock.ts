@@ -25,18 +25,16 @@ export interface DaemonFlockOptions {
   readonly daemonsOf?: (name: string) => Readonly<Record<string, unknown>>;
 }
 
-function daemonsConfig(name: string, ports: readonly number[], workersMayLead: boolean) {
+function daemonsConfig(ports: readonly number[]) {
   const [rpc, gateway, swarm, api, proxy, cluster, pinning, follow, followSwarm] = ports;
-  const leads = name.startsWith('master') || (workersMayLead && name.startsWith('worker'));
   const kubo = { mode: 'managed', network: 'local', ports: { rpc, gateway, swarm } };
-  const service = { mode: 'managed', ports: { api, proxy, cluster, pinning } };
-  const follower = { mode: 'managed', ports: { api: follow, cluster: followSwarm } };
   return {
     coolDownMs: 20_000,
     unresponsiveMs: 5000,
     checkMs: 500,
     ipfs: kubo,
-    ...(leads ? { ipfs_cluster_service: service } : { ipfs_cluster_follow: follower }),
+    ipfs_cluster_service: { mode: 'by-role', ports: { api, proxy, cluster, pinning } },
+    ipfs_cluster_follow: { mode: 'by-role', ports: { api: follow, cluster: followSwarm } },
   };
 }
 
@@ -50,7 +48,7 @@ export async function createDaemonFlock(options: DaemonFlockOptions): Promise<Da
     configOf: (name) => {
       const at = names.indexOf(name) * portsPerNode;
       const own = ports.slice(at, at + portsPerNode);
-      const daemons = daemonsConfig(name, own, workersMayLead);
+      const daemons = daemonsConfig(own);
       const ipfs = { ...daemons.ipfs, ...options.kubo };
       return { workersMayLead, daemons: { ...daemons, ipfs, ...options.daemonsOf?.(name) } };
     },

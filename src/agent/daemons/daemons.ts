@@ -17,6 +17,7 @@ import { createOffDaemon } from '../../daemons/off-daemon.ts';
 import type { SupervisePolicy } from '../../supervise/api.ts';
 import type { Config } from '../config.ts';
 import { type AdapterDeps, adapterFor } from './adapters.ts';
+import { modeOfRole } from './role-mode.ts';
 
 const neededMsMax = 120_000;
 const neededEveryMs = 250;
@@ -62,7 +63,8 @@ export function createDaemons(deps: DaemonsDeps): Daemons {
 
   function make(type: DaemonType): Daemon {
     const options = config.daemons[type] ?? {};
-    const { mode = 'off' } = options;
+    const standing = { role: deps.adapters.role, workersMayLead: config.workersMayLead };
+    const mode = modeOfRole(type, options.mode ?? 'off', standing);
     const adapter = adapterFor(type, mode, deps.adapters);
     if (adapter === null || mode === 'off') return createOffDaemon(type, adapter);
     const common = {
