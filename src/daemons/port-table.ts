@@ -1,11 +1,10 @@
 /**
- * Whether a TCP port is listened on, from one read of the kernel's table, and by whom as far as
+ * Whether a port is listened on, from one read of the kernel's table, and by whom as far as
  * that is known without looking through every process: our own daemon.
  */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-
-const listening = '0A';
+import { type Protocol, takenState } from './proc.ts';
 
 function tableOf(path: string): string {
   try {
@@ -17,12 +16,13 @@ function tableOf(path: string): string {
   }
 }
 
-export function listeningPorts(): Set<number> {
+/** Ports that somebody listens on; of UDP, those that a socket is bound to. */
+export function listeningPorts(protocol: Protocol = 'tcp'): Set<number> {
   const ports = new Set<number>();
-  for (const path of ['/proc/net/tcp', '/proc/net/tcp6'])
+  for (const path of [`/proc/net/${protocol}`, `/proc/net/${protocol}6`])
     for (const line of tableOf(path).split('\n').slice(1)) {
       const [, local = '', , state] = line.trim().split(/\s+/);
-      if (state === listening) ports.add(Number.parseInt(local.split(':')[1] ?? '', 16));
+      if (state === takenState[protocol]) ports.add(Number.parseInt(local.split(':')[1] ?? '', 16));
     }
   return ports;
 }

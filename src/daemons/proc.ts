@@ -101,7 +101,7 @@ export async function findProcesses(
 export type Protocol = 'tcp' | 'udp';
 
 /** In the kernel's tables: a TCP socket that listens, a UDP socket that is bound to no one peer. */
-const takenState: Readonly<Record<Protocol, string>> = { tcp: '0A', udp: '07' };
+export const takenState: Readonly<Record<Protocol, string>> = { tcp: '0A', udp: '07' };
 
 /** Inodes of the sockets that have a port, on any address. */
 async function socketsOn(port: number, protocol: Protocol): Promise<Set<string>> {

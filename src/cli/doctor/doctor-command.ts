@@ -69,7 +69,10 @@ export function addDoctorCommand(program: Command, act: Act): void {
         let folder = (options.data as string | undefined) ?? join(home, '.bellwether');
         while (!existsSync(folder)) folder = dirname(folder);
         const [machine, cluster] = await Promise.all([
-          lookAtMachine({ env: io.env, folder, listening: listeningPorts() }),
+          lookAtMachine({
+            ...{ env: io.env, folder },
+            listening: { tcp: listeningPorts(), udp: listeningPorts('udp') },
+          }),
           lookAtCluster(client),
         ]);
         const findings = [...machine, ...cluster];

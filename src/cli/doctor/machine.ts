@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { asAgentError } from '../../base/error.ts';
 import { type DaemonType, daemonTypes } from '../../daemons/api.ts';
 import { findBinary } from '../../daemons/binaries.ts';
-import { holderOf } from '../../daemons/proc.ts';
+import { holderOf, type Protocol } from '../../daemons/proc.ts';
 
 const versionMsMax = 10_000;
 const bytesLow = 2 * 1024 ** 3;
@@ -31,13 +31,21 @@ export const programs: Readonly<Record<DaemonType, readonly string[]>> = {
   lotus: ['lotus', 'forest'],
 };
 
+type UsualPort = readonly [
+  port: number,
+  user: DaemonType | 'agent',
+  setting: string,
+  protocol?: Protocol,
+];
+
 /** Usual ports, by who uses them. */
-export const usualPorts: readonly (readonly [number, string, string])[] = [
+export const usualPorts: readonly UsualPort[] = [
   [9099, 'agent', 'httpPort'],
   [4101, 'agent', 'meshPort'],
   [5001, 'ipfs', 'daemons.ipfs.ports.rpc'],
   [8080, 'ipfs', 'daemons.ipfs.ports.gateway'],
   [4001, 'ipfs', 'daemons.ipfs.ports.swarm'],
+  [4001, 'ipfs', 'daemons.ipfs.ports.swarm', 'udp'],
   [9094, 'ipfs_cluster_service', 'daemons.ipfs_cluster_service.ports.api'],
   [9095, 'ipfs_cluster_service', 'daemons.ipfs_cluster_service.ports.proxy'],
   [9096, 'ipfs_cluster_service', 'daemons.ipfs_cluster_service.ports.cluster'],
@@ -45,6 +53,8 @@ export const usualPorts: readonly (readonly [number, string, string])[] = [
   [1234, 'lotus', 'daemons.lotus.ports.rpc'],
 ];
 
+/** Ports in use, as `listeningPorts` finds them. */
+export type Listening = Readonly<Record<Protocol, ReadonlySet<number>>>;
 type Env = Readonly<Record<string, string | undefined>>;
 
 async function programFinding(type: DaemonType, env: Env): Promise<Finding> {
@@ -68,12 +78,12 @@ async function programFinding(type: DaemonType, env: Env): Promise<Finding> {
 }
 
 async function portFinding(
-  [port, user, setting]: readonly [number, string, string],
-  listening: ReadonlySet<number>,
+  [port, user, setting, protocol = 'tcp']: UsualPort,
+  listening: Listening,
 ): Promise<Finding> {
-  const what = `port ${port} (${user})`;
-  if (!listening.has(port)) return { state: 'ok', what, detail: 'free', remedy: null };
-  const holder = await holderOf(port);
+  const what = `port ${port}${protocol === 'udp' ? '/udp' : ''} (${user})`;
+  if (!listening[protocol].has(port)) return { state: 'ok', what, detail: 'free', remedy: null };
+  const holder = await holderOf(port, protocol);
   if (holder === null)
     return {
       state: 'problem',
@@ -84,7 +94,7 @@ async function portFinding(
   const { pid, argv } = holder;
   const command = argv.join(' ').slice(0, 120);
   const name = basename(argv[0] ?? '');
-  const daemon = user !== 'agent' && programs[user as DaemonType].includes(name);
+  const daemon = user !== 'agent' && programs[user].includes(name);
   if (user === 'agent' ? /bellwether|src\/cli\/main/.test(command) : daemon)
     return {
       state: 'ok',
@@ -115,7 +125,7 @@ async function roomFinding(folder: string): Promise<Finding> {
 export async function lookAtMachine(options: {
   readonly env: Env;
   readonly folder: string;
-  readonly listening: ReadonlySet<number>;
+  readonly listening: Listening;
 }): Promise<Finding[]> {
   const { env, folder, listening } = options;
   const node = process.versions.node;

@@ -1,10 +1,12 @@
 /** What doctor says about programs and ports: who holds one that is taken, and what to do. */
+
+import { createSocket } from 'node:dgram';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { lookAtMachine, usualPorts } from '../../../../src/cli/doctor/machine.ts';
+import { type Listening, lookAtMachine, usualPorts } from '../../../../src/cli/doctor/machine.ts';
 import { listeningPorts } from '../../../../src/daemons/port-table.ts';
 
 let folder: string;
@@ -22,7 +24,7 @@ const program = (name: string, text: string): void => {
   writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`);
   chmodSync(join(folder, name), 0o755);
 };
-const look = (listening: ReadonlySet<number> = new Set()) =>
+const look = (listening: Listening = { tcp: new Set(), udp: new Set() }) =>
   lookAtMachine({ env: { BELLWETHER_DAEMONS_DIR: folder, PATH: '' }, folder, listening });
 
 test('programs with their versions, missing ones with what gets them, broken ones as problems', async () => {
@@ -47,10 +49,23 @@ test('a port that listens is seen, and one that was closed is not', async () => 
 });
 
 test('every usual port is told as free, or with who holds it and a remedy', async () => {
-  const listening = listeningPorts();
+  const listening = { tcp: listeningPorts(), udp: listeningPorts('udp') };
   const ports = (await look(listening)).filter(({ what }) => what.startsWith('port '));
   expect(ports).toHaveLength(usualPorts.length);
   for (const { state, detail, remedy } of ports)
     if (detail === 'free') expect([state, remedy]).toEqual(['ok', null]);
     else expect(detail).toMatch(/^taken by (process \d+: |a process of another user)/);
+});
+
+test('a port that is taken for UDP alone is told as that', async () => {
+  const socket = createSocket('udp4');
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  const { port } = socket.address();
+  expect(listeningPorts('udp').has(port)).toBe(true);
+  expect(listeningPorts('tcp').has(port)).toBe(false);
+  await new Promise<void>((resolve) => socket.close(resolve));
+  const found = await look({ tcp: new Set(), udp: new Set([4001]) });
+  const about = (what: string) => found.find((finding) => finding.what === what);
+  expect(about('port 4001 (ipfs)')).toMatchObject({ detail: 'free' });
+  expect(about('port 4001/udp (ipfs)')).toMatchObject({ state: 'problem' });
 });
