@@ -88,7 +88,7 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
   let providers: readonly Provider[] = [];
   let lastId = 0;
   let stopping = false;
-  let everReady = false;
+  let refusal: AgentError | null = null;
   let restartTimer: NodeJS.Timeout | null = null;
 
   function call<K extends OperationName>(
@@ -118,7 +118,8 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
     } else if (message.type === 'ready') {
       opened.resolve(message.provider);
     } else if (message.type === 'refused') {
-      opened.reject(errorFrom(message.error));
+      refusal = errorFrom(message.error);
+      opened.reject(refusal);
     } else {
       const waiter = pending.get(message.id);
       pending.delete(message.id);
@@ -127,13 +128,15 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
     }
   }
 
-  function onDeath(error: string): void {
+  function onDeath(why: string): void {
+    const error = refusal?.message ?? why;
     worker = null;
     provider = null;
     const lost = new AgentError('unavailable', `the content thread ended: ${error}`);
     for (const waiter of pending.values()) waiter.reject(lost);
     pending.clear();
-    if (stopping || !everReady) return; // start() tells of a first start that failed
+    // What is configured wrongly stays so until the agent starts anew.
+    if (stopping || refusal?.code === 'bad-request') return;
     const nowMs = performance.now();
     while (nowMs - (deathsMs[0] ?? nowMs) > deathWindowMs) deathsMs.shift();
     const restartInMs = Math.min(restartPauseMsMax, restartPauseMsMin * 2 ** deathsMs.length);
@@ -151,6 +154,7 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
   async function open(): Promise<void> {
     const made = (deps.spawn ?? spawnContentWorker)(options);
     let died = false;
+    refusal = null;
     const dead = (why: string): void => {
       if (died) return;
       died = true;
@@ -169,7 +173,6 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
       });
       worker = made;
     });
-    everReady = true;
     if (providers.length > 0) await call('setProviders', [providers]);
   }
 

@@ -8,8 +8,7 @@ import { randomInt } from 'node:crypto';
 import type { CidText, Ms, PeerId } from '../../base/brand.ts';
 import { AgentError } from '../../base/error.ts';
 import { createPrng } from '../../base/prng.ts';
-import type { Provider } from '../../content/api.ts';
-import { createEmbeddedEngine } from '../../content/embedded-engine.ts';
+import { createEmbeddedEngine, type EngineEvent } from '../../content/embedded-engine.ts';
 import { createRepairBudget } from '../../plan/repair-budget.ts';
 import {
   decodeNodeMessage,
@@ -57,7 +56,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
     mesh.request(to, name, body, { timeoutMs });
 
   const engine = createEmbeddedEngine(
-    { report: deps.onEngine },
+    { report: onEngine },
     {
       dir: deps.contentDir,
       listen: listenOf(config, config.content.port),
@@ -71,17 +70,13 @@ export function createReplication(deps: ReplicationDeps): Replication {
   let leadsSinceMs = nowMs();
   let told: Summary | null = null;
   let usage: Report['usage'] | null = null;
-  let provider: Provider | null = null;
   let starting: Promise<void> | null = null;
   let everRan = false;
   const holdsContent = (): boolean => storingRoles.has(node.certificate().role);
 
   const holdings = createHoldings({
-    self,
-    engine,
-    query,
-    adding: adding.active,
-    paused: deps.paused,
+    ...{ self, engine, query },
+    ...{ adding: adding.active, paused: deps.paused },
     onForgotten: (cid, reason) => {
       reporter.gone(cid);
       deps.event('copy-forgotten', { cid, reason });
@@ -89,9 +84,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
     onFailure: deps.onFailure,
   });
   const orders = createOrders({
-    self,
-    engine,
-    metrics,
+    ...{ self, engine, metrics },
     order: runtime.order,
     mayAct: runtime.mayAct,
     request: request('order'),
@@ -218,13 +211,17 @@ export function createReplication(deps: ReplicationDeps): Replication {
     peerRows.poke();
   }
 
+  function onEngine(event: EngineEvent): void {
+    deps.onEngine(event);
+    if (event.type === 'content-restarted') deps.onProvider(event.provider);
+  }
+
+  /** Rejects if the engine fails at first; it tries again by itself, and the rest waits for it. */
   async function startAll(): Promise<void> {
+    const [first] = await Promise.allSettled([engine.start()]);
     // From here on an engine that does not run is one that failed.
-    await engine.start().finally(() => {
-      everRan = true;
-    });
-    provider = engine.provider();
-    deps.onProvider(provider);
+    everRan = true;
+    if (first.status === 'fulfilled') deps.onProvider(engine.provider());
     node.peers.serve('report', 'member', async (from, body) =>
       encodeNodeMessage(onReport(from, decodeNodeMessage('report', reportSchema, body))),
     );
@@ -240,10 +237,12 @@ export function createReplication(deps: ReplicationDeps): Replication {
     holdings.start();
     planning.start();
     peerRows.start();
+    if (first.status === 'rejected') throw first.reason;
   }
 
   /** Content starts beside the rest; whoever needs it while it starts waits for it. */
   async function started(): Promise<void> {
+    if (engineRuns(engine)) return;
     if (starting === null) throw new AgentError('unavailable', 'content is not running');
     await within(startTimeoutMs, 'content is starting', starting);
   }
@@ -283,7 +282,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
       return exportBlocks(engine, cids);
     },
     tasks: tasks.list,
-    provider: () => provider,
+    provider: () => (engineRuns(engine) ? engine.provider() : null),
     contentGone: () => holdsContent() && everRan && !engineRuns(engine),
     holding: (peer) =>
       holdingOf(peer, {

@@ -1,9 +1,12 @@
+import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { present } from '../../../src/base/assert.ts';
 import type { AddEntry } from '../../../src/content/api.ts';
+import type { EngineEvent } from '../../../src/content/embedded-engine.ts';
 import {
   bytesOf,
   entriesOf,
@@ -209,8 +212,26 @@ describe('the thread', () => {
   });
 
   test('a bad network key refuses to start; nothing is restarted', async () => {
-    const opening = place.open('a', { networkKey: 'no key' });
+    const events: EngineEvent[] = [];
+    const opening = place.open('a', { networkKey: 'no key' }, events);
     await expect(opening).rejects.toMatchObject({ code: 'bad-request' });
+    expect(events).toEqual([]);
+  });
+
+  test('a first start that fails is told with its reason and tried again', async () => {
+    const events: EngineEvent[] = [];
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const listen = [`/ip4/127.0.0.1/tcp/${port}`];
+    await expect(place.open('a', { listen }, events)).rejects.toThrow(/EADDRINUSE|in use/);
+    await until(() => events.length > 0);
+    expect(events[0]).toMatchObject({
+      type: 'content-died',
+      error: expect.stringMatching(`${port}`),
+    });
+    other.close();
+    await until(() => events.some(({ type }) => type === 'content-restarted'));
   });
 
   test('after the stop every call says so', async () => {

@@ -43,7 +43,12 @@ export interface SmallDisk {
 }
 
 export interface EnginePlace {
-  open(name: string, options?: Partial<EmbeddedOptions>): Promise<OpenEngine>;
+  /** `events`: filled from the start on, also of an engine that does not come up. */
+  open(
+    name: string,
+    options?: Partial<EmbeddedOptions>,
+    events?: EngineEvent[],
+  ): Promise<OpenEngine>;
   /** The same without the thread, which starts ten times as fast. */
   openHere(name: string, options?: Partial<EmbeddedOptions> & SmallDisk): Promise<OpenHere>;
   close(): Promise<void>;
@@ -89,8 +94,11 @@ export async function createEnginePlace(): Promise<EnginePlace> {
   const base = await mkdtemp(join(tmpdir(), 'bellwether-content-'));
   const opened = new Set<Open>();
 
-  async function open(name: string, options: Partial<EmbeddedOptions> = {}): Promise<OpenEngine> {
-    const events: EngineEvent[] = [];
+  async function open(
+    name: string,
+    options: Partial<EmbeddedOptions> = {},
+    events: EngineEvent[] = [],
+  ): Promise<OpenEngine> {
     const dir = join(base, name);
     let worker: Worker | null = null;
     const engine = createEmbeddedEngine(
@@ -103,12 +111,12 @@ export async function createEnginePlace(): Promise<EnginePlace> {
       },
       optionsOf(dir, options),
     );
-    await engine.start();
     const stop = async (): Promise<void> => {
       if (opened.delete(made)) await engine.stop();
     };
     const made: OpenEngine = { engine, dir, events, worker: () => worker as Worker, stop };
     opened.add(made);
+    await engine.start();
     return made;
   }
 
