@@ -18,16 +18,24 @@ process.env.UV_THREADPOOL_SIZE ??= '16';
 setFlagsFromString('--semi-space-growth-factor=1');
 
 /**
- * glibc stops giving large buffers back to the system after the first were freed: an agent that
- * served a file of 1 GB then kept 1 GB. With a fixed threshold it keeps nothing. It is read once,
- * when a process starts, so an agent starts itself anew in place, under the same process id.
+ * Two things of an agent's are read once, when a process starts, so it starts itself anew in place,
+ * under the same process id. glibc stops giving large buffers back to the system after the first
+ * were freed: an agent that served a file of 1 GB then kept 1 GB; with a fixed threshold it keeps
+ * nothing. And Node takes compiled code, which the build keeps beside the bundle, from a cache: a
+ * quarter less to do in a start.
  */
-function fixAllocator(): void {
+function startAnew(): void {
   const { env, execPath, execArgv, argv, platform } = process;
   const isSet = env.MALLOC_MMAP_THRESHOLD_ !== undefined;
   const runsAgent = argv[2] === 'agent' || argv[2] === 'join';
   if (isSet || platform !== 'linux' || !runsAgent || !process.execve) return;
-  const settings = { ...env, MALLOC_MMAP_THRESHOLD_: '131072' };
+  const cache = fileURLToPath(new URL('cache', import.meta.url));
+  const compiled = { NODE_COMPILE_CACHE: cache, NODE_COMPILE_CACHE_PORTABLE: '1' };
+  const settings = {
+    ...(existsSync(cache) ? compiled : {}),
+    ...env,
+    MALLOC_MMAP_THRESHOLD_: '131072',
+  };
   process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], settings);
 }
 
@@ -74,7 +82,7 @@ async function run(): Promise<void> {
 const [major = 0] = process.versions.node.split('.').map(Number);
 const other = major < nodeMajorMin ? newerNode() : null;
 if (major >= nodeMajorMin) {
-  fixAllocator();
+  startAnew();
   await run();
 } else if (other !== null) await runBy(other);
 else {
