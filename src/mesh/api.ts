@@ -97,11 +97,12 @@ export interface Mesh {
    * then dropped).
    */
   send(to: PeerId, frame: Uint8Array): boolean;
+  /** A member without a link is dialled first; `linkedOnly`: it is `unavailable` instead. */
   request(
     to: PeerId,
     name: string,
     body: Uint8Array,
-    options: { timeoutMs: Ms },
+    options: { timeoutMs: Ms; linkedOnly?: boolean },
   ): Promise<Uint8Array>;
   /**
    * Sends a header and bytes on a stream of its own; resolves when the other side has taken

@@ -25,6 +25,7 @@ import { createReconnector } from './reconnector.ts';
 import { createRecords } from './records.ts';
 import { serve } from './serving.ts';
 import { createUpkeep } from './upkeep.ts';
+import { createVisits } from './visits.ts';
 
 /** One of the handful of a node that doesn't vote is changed this often. */
 const refreshMs: Ms = 5 * 60 * 1000;
@@ -32,6 +33,7 @@ const refreshMs: Ms = 5 * 60 * 1000;
 const suspicionMs: Ms = 10 * 60 * 1000;
 const openStreamTimeoutMs: Ms = 5000;
 /** Beyond the wait after which a closed link counts as gone anyway, and short beside a dial. */
+const visitMsMax: Ms = 5000;
 const knockTimeoutMs: Ms = 250;
 
 export interface MeshDeps {
@@ -100,6 +102,10 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
     dial,
     onFailed: (peer) => handlers.onLink(peer, 'redial-failed'),
   });
+  const visits = createVisits({
+    ...{ monoMs, connected: links.connected },
+    dial: (peer) => dial(peer, false),
+  });
   const records = createRecords({
     self,
     privateKey: identity.privateKey,
@@ -126,6 +132,10 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
     ...{ host, links, self, monoMs, asker: (peer) => linesTo(peer).asker },
     onRound: instances.round,
   });
+
+  /** A member that nobody dials for us. */
+  const isRemote = (peer: PeerId): boolean =>
+    peers.has(peer) && !neighbours.includes(peer) && !links.connected(peer);
 
   /** Lines exist while a link does; to anybody else they refuse at once. */
   function linesTo(peer: PeerId): PeerLines {
@@ -225,9 +235,12 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
       const sent = lines.get(to)?.frames.send(frame) ?? false;
       if (sent) counts.frames_sent_total += 1;
       else counts.frames_dropped_total += 1;
+      // Consensus repeats what a voter did not answer.
+      if (!sent && isRemote(to) && peers.get(to)?.votes) void visits.to(to, visitMsMax);
       return sent;
     },
-    async request(to, name, body, { timeoutMs }) {
+    async request(to, name, body, { timeoutMs, linkedOnly }) {
+      if (linkedOnly !== true && isRemote(to)) await visits.to(to, timeoutMs);
       return linesTo(to).asker.request(name, body, timeoutMs);
     },
     async sendStream(to, name, header, source) {

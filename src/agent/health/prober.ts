@@ -46,7 +46,7 @@ export function createProber(deps: ProberDeps): Prober {
   const nowMs = (): Ms => clock.now().monoMs;
 
   const ask = (peer: PeerId, timeoutMs: Ms): Promise<Uint8Array> =>
-    node.mesh.request(peer, probeRequest, new Uint8Array(0), { timeoutMs });
+    node.mesh.request(peer, probeRequest, new Uint8Array(0), { timeoutMs, linkedOnly: true });
 
   function tell(result: ProbeResult): void {
     if (!running) return;
@@ -68,17 +68,19 @@ export function createProber(deps: ProberDeps): Prober {
 
   function askHelp(id: number, helper: PeerId, peer: PeerId): void {
     const body = encodeNodeMessage({ peer });
-    node.mesh.request(helper, reachRequest, body, { timeoutMs: requestMsMax }).then(
-      (bytes) => {
-        const { answer } = decodeNodeMessage('reach', reachAnswerSchema, bytes);
-        tell({ type: 'helped', id, helper, answer });
-      },
-      (thrown: unknown) => {
-        // It answered, if only that it can't help.
-        if (asAgentError(thrown).code !== 'timeout')
-          tell({ type: 'helped', id, helper, answer: 'unknown' });
-      },
-    );
+    node.mesh
+      .request(helper, reachRequest, body, { timeoutMs: requestMsMax, linkedOnly: true })
+      .then(
+        (bytes) => {
+          const { answer } = decodeNodeMessage('reach', reachAnswerSchema, bytes);
+          tell({ type: 'helped', id, helper, answer });
+        },
+        (thrown: unknown) => {
+          // It answered, if only that it can't help.
+          if (asAgentError(thrown).code !== 'timeout')
+            tell({ type: 'helped', id, helper, answer: 'unknown' });
+        },
+      );
   }
 
   async function help(body: Uint8Array): Promise<Uint8Array> {
