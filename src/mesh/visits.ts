@@ -1,7 +1,7 @@
 /**
  * Links on demand: in a large cluster a node that doesn't vote keeps links to a handful of members,
  * and the leader may not be among them. Whoever is asked or sent something without a link is
- * dialled, once at a time and not again at once after a failure; the link then stays like any other.
+ * dialled, once at a time and not again right after a failure; the link then stays like others.
  */
 import type { Ms, PeerId } from '../base/brand.ts';
 
