@@ -20,6 +20,7 @@ import {
   rpcToken,
   startRpcServer,
 } from '../unit/daemons/lotus/rpc-server.ts';
+import { addFile } from './add-file.ts';
 import { daemonBinary } from './binaries.ts';
 import { createFaultProxy, type FaultProxy, faults } from './fault-proxy.ts';
 import { type ForeignDaemon, startFollow, startKubo } from './foreign-daemons.ts';
@@ -38,19 +39,6 @@ let cids: string[] = [];
 const spoilAll = (how: Parameters<FaultProxy['spoil']>[0]): void => {
   for (const type of types) proxies[type].spoil(how);
 };
-
-async function add(text: string): Promise<string> {
-  const response = await fetch(`${flock.node(name).url}/v1/content?name=${text}&min=1&max=1`, {
-    method: 'POST',
-    headers: {
-      authorization: `Bearer ${flock.token(name)}`,
-      'content-type': 'application/octet-stream',
-    },
-    body: text.repeat(1000),
-  });
-  expect(response.status).toBe(201);
-  return ((await response.json()) as { cid: string }).cid;
-}
 
 /** What the real service holds, asked past the proxy. */
 async function held(): Promise<string[]> {
@@ -137,7 +125,11 @@ beforeAll(async () => {
   foreign.push(follower);
   proxies.ipfs_cluster_follow = await createFaultProxy(follower.url, followProxy);
   await allWell();
-  cids = (await Promise.all(['one', 'two', 'three'].map(add))).sort();
+  cids = (
+    await Promise.all(
+      ['one', 'two', 'three'].map((text) => addFile(flock, name, text, { min: 1, max: 1 })),
+    )
+  ).sort();
   await until(
     'the pins are in the service',
     async () => (JSON.stringify(await held()) === JSON.stringify(cids) ? true : null),

@@ -6,6 +6,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { FederationPage } from '../../src/agent/daemons/fleet.ts';
 import { getJson, until } from '../e2e/flock.ts';
+import { addFile } from './add-file.ts';
 import { createDaemonFlock, type DaemonFlock } from './daemon-flock.ts';
 
 const names = ['master-1', 'master-2', 'worker-1'];
@@ -20,22 +21,11 @@ beforeAll(() =>
 );
 afterAll(() => flock.end());
 
-const ask = (name: string, method: string, path: string, body?: string) =>
+const ask = (name: string, method: string, path: string) =>
   fetch(`${flock.node(name).url}${path}`, {
     method,
-    headers: {
-      authorization: `Bearer ${flock.token(name)}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/octet-stream' }),
-    },
-    ...(body === undefined ? {} : { body }),
+    headers: { authorization: `Bearer ${flock.token(name)}` },
   });
-
-async function add(name: string, text: string, copies: number): Promise<string> {
-  const path = `/v1/content?name=${text}&min=${copies}&max=${copies}`;
-  const response = await ask(name, 'POST', path, text.repeat(1000));
-  expect(response.status).toBe(201);
-  return ((await response.json()) as { cid: string }).cid;
-}
 
 async function federationOf(name: string): Promise<FederationPage | null> {
   const page = await getJson<{ federation: FederationPage | null }>(
@@ -76,6 +66,32 @@ const everywhere = (cids: readonly string[]) =>
       : null;
   });
 
+/**
+ * Waits until a pin of two copies is allocated, on none of `without`, and the leader's service names
+ * the very services of those nodes; the nodes.
+ */
+const settled = (leader: string, cid: string, without: readonly string[]): Promise<string[]> =>
+  eventually("the pin is allocated to the services of the catalog's nodes", async () => {
+    const pin = await getJson<{
+      allocations: string[];
+      copies: { node: string; peerId: string }[];
+    }>(`${flock.node(leader).url}/v1/pins/${cid}`);
+    const peers = (await federationOf(leader))?.peers ?? [];
+    const services = new Map(peers.map(({ node, peerId }) => [node, peerId]));
+    // Whoever added it may hold a copy beside the allocated ones for a while, and an allocated
+    // one is among the copies only once it has reported.
+    const allocated = new Set(pin?.allocations);
+    const nodes = (pin?.copies ?? [])
+      .filter(({ peerId }) => allocated.has(peerId))
+      .map(({ node }) => node);
+    const placed = (await pinsetOf(leader)).find((each) => each.cid === cid);
+    const same =
+      JSON.stringify([...(placed?.allocations ?? [])].sort()) ===
+      JSON.stringify(nodes.map((node) => services.get(node)).sort());
+    const moved = nodes.every((node) => !without.includes(node));
+    return nodes.length === 2 && moved && same ? nodes : null;
+  });
+
 test('every node runs a service, all of them trusted, and pins go where the catalog says', async () => {
   const leader = await flock.leader();
   await eventually('all services run and trust each other', async () => {
@@ -88,33 +104,25 @@ test('every node runs a service, all of them trusted, and pins go where the cata
     );
     return well && views.every((view) => view?.finding?.facts.peer_count === 3) ? pages : null;
   });
-  const cid = await add(leader, 'two', 2);
-  const ids = new Map(
-    (await federationOf(leader))?.peers.map(({ node, peerId }) => [node, peerId]) ?? [],
-  );
-  await eventually("the pin is allocated to the services of the catalog's nodes", async () => {
-    const pin = await getJson<{
-      allocations: string[];
-      copies: { node: string; peerId: string }[];
-    }>(`${flock.node(leader).url}/v1/pins/${cid}`);
-    // Whoever added it may hold a copy beside the allocated ones for a while, and an allocated
-    // one is among the copies only once it has reported.
-    const allocated = new Set(pin?.allocations);
-    const wanted = (pin?.copies ?? [])
-      .filter(({ peerId }) => allocated.has(peerId))
-      .map(({ node }) => ids.get(node));
-    const placed = (await pinsetOf(leader)).find((each) => each.cid === cid);
-    const same =
-      JSON.stringify([...(placed?.allocations ?? [])].sort()) === JSON.stringify(wanted.sort());
-    return wanted.length === 2 && same ? placed : null;
-  });
+  const cid = await addFile(flock, leader, 'two', { min: 2, max: 2 });
+  await settled(leader, cid, []);
   await everywhere([cid]);
+});
+
+test('a pin moves away from the service of a node that drains', async () => {
+  const leader = await flock.leader();
+  const cid = (await pinsetOf(leader))[0]?.cid ?? '';
+  const placed = await settled(leader, cid, []);
+  const name = [...placed].find((node) => node !== leader) ?? '';
+  expect((await ask(leader, 'PUT', `/v1/drains/${name}`)).ok).toBe(true);
+  expect(await settled(leader, cid, [name])).not.toContain(name);
+  expect((await ask(leader, 'DELETE', `/v1/drains/${name}`)).ok).toBe(true);
 });
 
 test('a removal reaches every pinset, and a foreign pin in it stays', async () => {
   const leader = await flock.leader();
   const [{ cid: gone = '' } = {}] = await pinsetOf(leader);
-  const kept = await add(leader, 'kept', 1);
+  const kept = await addFile(flock, leader, 'kept', { min: 1, max: 1 });
   // Pinned by somebody else in the same cluster: no mark of ours, so it is not ours to unpin.
   const foreign = 'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy';
   const view = await flock.daemon(leader, type);
@@ -127,7 +135,7 @@ test('a leader without its service keeps pins queued, says so, and catches up', 
   const leader = await flock.leader();
   expect((await ask(leader, 'POST', `/v1/daemons/${type}/stop`)).ok).toBe(true);
   const before = (await pinsetOf(names.find((name) => name !== leader) ?? '')).length;
-  const cid = await add(leader, 'late', 1);
+  const cid = await addFile(flock, leader, 'late', { min: 1, max: 1 });
   const page = await eventually('the leader says that it has no service', async () => {
     const now = await federationOf(leader);
     return now?.mirror.code === 'no-trusted-service' && now.mirror.pins === 2 ? now : null;

@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from '../e2e/flock.ts';
+import { addFile } from './add-file.ts';
 import { createDaemonFlock, type DaemonFlock } from './daemon-flock.ts';
 
 let flock: DaemonFlock;
@@ -23,22 +24,9 @@ async function statusOf(name: string) {
   } | null;
 }
 
-async function add(name: string, text: string): Promise<string> {
-  const response = await fetch(`${flock.node(name).url}/v1/content?name=${text}&min=2&max=3`, {
-    method: 'POST',
-    headers: {
-      authorization: `Bearer ${flock.token(name)}`,
-      'content-type': 'application/octet-stream',
-    },
-    body: text.repeat(1000),
-  });
-  expect(response.status).toBe(201);
-  return ((await response.json()) as { cid: string }).cid;
-}
-
 test('all daemons get running, the follower hears the leader, its pinset is in sync', async () => {
   const leader = await flock.leader();
-  const cid = await add(leader, 'hello');
+  const cid = await addFile(flock, leader, 'hello', { min: 2, max: 3 });
   const seen = async () =>
     Promise.all(
       flock.nodes.map(async ({ name }) => [await statusOf(name), await flock.daemons(name)]),

@@ -13,6 +13,7 @@ import {
   type ClusterAllocation,
   isOurs,
   pin,
+  pingingPeers,
   unpin,
 } from '../../daemons/cluster/rest.ts';
 import { createDaemonClient, type DaemonClient } from '../../daemons/daemon-client.ts';
@@ -84,6 +85,13 @@ export function matches(have: ClusterAllocation, wanted: Wanted): boolean {
   return JSON.stringify([...(have.allocations ?? [])].sort()) === JSON.stringify(wanted.peers);
 }
 
+/**
+ * The service leaves peers that suffice in number as they are, whichever are asked for: only if it
+ * forgets them first does a pin move away from one of them.
+ */
+export const mustForget = (have: ClusterAllocation, wanted: Wanted): boolean =>
+  wanted.peers.length > 0 && (have.allocations ?? []).some((peer) => !wanted.peers.includes(peer));
+
 export interface Mirror {
   start(): void;
   stop(): Promise<void>;
@@ -124,7 +132,12 @@ export function createMirror(deps: MirrorDeps): Mirror {
     deps.nowMs() - (tried.get(cid) ?? Number.NEGATIVE_INFINITY) >= againMs;
 
   /** One pin into the cluster: its blocks into this node's kubo first, if they are new there. */
-  async function put(client: DaemonClient, wanted: Wanted, isNew: boolean): Promise<void> {
+  async function put(
+    client: DaemonClient,
+    wanted: Wanted,
+    known: ClusterAllocation | undefined,
+  ): Promise<void> {
+    const isNew = known === undefined;
     if (tried.size >= triedMax) tried = new Map();
     tried.set(wanted.cid, deps.nowMs());
     const kubo = deps.daemons().one('ipfs').endpoint();
@@ -132,11 +145,20 @@ export function createMirror(deps: MirrorDeps): Mirror {
       await withDeadline(importMsMax, `moving ${wanted.cid} into kubo`, (signal) =>
         importCar(kubo, deps.car(wanted.cid), signal),
       );
-    const post = async (min: number): Promise<void> => {
+    const post = async (min: number, max = wanted.max, peers = wanted.peers): Promise<void> => {
       if (deps.node()?.runtime.mayAct() == null) return;
-      const asked = { ...wanted, min };
+      const asked = { ...wanted, min, max, peers };
       await withDeadline(changeMsMax, 'ipfs-cluster', (signal) => pin(client, asked, signal));
     };
+    if (known !== undefined && mustForget(known, wanted)) {
+      const there = await withDeadline(changeMsMax, 'ipfs-cluster', (signal) =>
+        pingingPeers(client, signal),
+      );
+      // Others would be taken for one that is away.
+      if (wanted.peers.some((peer) => !there.has(peer))) return;
+      // For a moment every peer shall hold it, so none lets go of it before its successor is named.
+      await post(-1, -1, []);
+    }
     // A peer without a metric yet can't be allocated: the pin gets in now, and its peers when
     // they are known. Only a minimum that isn't met makes the service allocate anew.
     await post(wanted.min).catch((thrown: unknown) => {
@@ -173,7 +195,7 @@ export function createMirror(deps: MirrorDeps): Mirror {
       if (known === undefined) queued += 1;
       if (changes >= changesMax || !mayTry(wanted.cid)) continue;
       changes += 1;
-      await put(client, wanted, known === undefined).catch((thrown: unknown) =>
+      await put(client, wanted, known).catch((thrown: unknown) =>
         deps.onFailure('a pin did not get into ipfs-cluster', thrown),
       );
     }

@@ -1,6 +1,6 @@
 /** What the mirror asks of ipfs-cluster for a pin of the catalog. */
 import { expect, test } from 'vitest';
-import { matches, wantedOf } from '../../../../src/agent/daemons/mirror.ts';
+import { matches, mustForget, wantedOf } from '../../../../src/agent/daemons/mirror.ts';
 
 const cid = 'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy';
 const pinOn = (...peers: string[]) =>
@@ -44,4 +44,15 @@ test('what is there already is left alone; other peers or another factor are not
   );
   const everywhere = { ...have, replication_factor_max: -1, allocations: [] };
   expect(matches(everywhere, { ...wanted, max: -1, peers: [] })).toBe(true);
+});
+
+test('peers that the service would keep have to be forgotten first', () => {
+  const have = { cid, name: 'n', replication_factor_min: 2, replication_factor_max: 2 };
+  const wanted = { cid, name: 'n', min: 2, max: 2, peers: ['x', 'y'] };
+  expect(mustForget({ ...have, allocations: ['x', 'z'] }, wanted)).toBe(true);
+  expect(mustForget({ ...have, allocations: ['x'] }, wanted)).toBe(false);
+  expect(mustForget({ ...have, allocations: [] }, wanted)).toBe(false);
+  expect(mustForget({ ...have, allocations: ['z'] }, { ...wanted, max: -1, peers: [] })).toBe(
+    false,
+  );
 });
