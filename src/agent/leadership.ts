@@ -6,6 +6,9 @@ import type { Ms, PeerId, Term } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Fact, NodeState } from '../consensus/api.ts';
 
+/** So long what can wait leaves a starting machine to the election. */
+const electionFirstMs: Ms = 2000;
+
 export interface LeaderView {
   readonly state: NodeState;
   readonly term: Term;
@@ -58,4 +61,17 @@ export function createLeadership(self: PeerId, clock: Clock): Leadership {
       listeners.push(listener);
     },
   };
+}
+
+/** Resolves once a leader is known here, or after two seconds. */
+export function leaderKnown(leadership: Leadership): Promise<void> {
+  if (leadership.view().leader !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, electionFirstMs);
+    leadership.onChange(({ leader }) => {
+      if (leader === null) return;
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }

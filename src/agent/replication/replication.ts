@@ -19,6 +19,7 @@ import {
   reportSchema,
 } from '../../wire/node-message.ts';
 import { within } from '../deadline.ts';
+import { leaderKnown } from '../leadership.ts';
 import { listenOf } from '../membership.ts';
 import { createAdding } from './adding.ts';
 import type { Replication, ReplicationDeps } from './api.ts';
@@ -254,7 +255,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
 
   return {
     start: () => {
-      starting ??= startAll();
+      starting ??= leaderKnown(leadership).then(startAll);
       return starting;
     },
     stop: async () => {
