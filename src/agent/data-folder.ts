@@ -67,7 +67,10 @@ export interface DataFolder {
   /** Made at the first start, mode 0600. */
   readonly token: string;
   node(): NodeFile | null;
+  /** Writes are made one after the other. */
   writeNode(file: NodeFile): Promise<void>;
+  /** `next` is told what the file says when its turn comes; null: nothing is to be changed. */
+  changeMember(next: (file: MemberFile) => MemberFile | null): Promise<void>;
   release(): void;
 }
 
@@ -153,6 +156,17 @@ export function openDataFolder(path: string): DataFolder {
   try {
     finishChange(path);
     let node = readNode(path);
+    let last: Promise<void> = Promise.resolve();
+    const write = (next: (file: NodeFile | null) => NodeFile | null): Promise<void> => {
+      const written = last.then(async () => {
+        const file = next(node);
+        if (file === null) return;
+        await writeDurably(join(path, 'node.json'), `${JSON.stringify(file, null, 1)}\n`);
+        node = file;
+      });
+      last = written.catch(() => undefined);
+      return written;
+    };
     checkTogether({ path, logDir }, node);
     const token = readToken(path);
     return {
@@ -164,10 +178,8 @@ export function openDataFolder(path: string): DataFolder {
       incomingDir: join(path, 'incoming'),
       token,
       node: () => node,
-      writeNode: async (file) => {
-        await writeDurably(join(path, 'node.json'), `${JSON.stringify(file, null, 1)}\n`);
-        node = file;
-      },
+      writeNode: (file) => write(() => file),
+      changeMember: (next) => write((file) => (file?.state === 'member' ? next(file) : null)),
       release,
     };
   } catch (error) {

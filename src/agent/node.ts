@@ -193,12 +193,10 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
 
   /** After a `rejoin` the number of the epoch is heard from the others. */
   function learnEpoch({ epochNumber, parentEpoch }: Hello): void {
-    const file = folder.node();
-    if (file?.state !== 'member' || file.epochNumber !== 0) return;
-    const next = { ...file, epochNumber, parentEpoch };
-    cluster = next;
+    if (cluster.epochNumber !== 0 || folder.node()?.state !== 'member') return;
+    cluster = { ...cluster, epochNumber, parentEpoch };
     folder
-      .writeNode(next)
+      .changeMember((file) => ({ ...file, epochNumber, parentEpoch }))
       .catch((error: unknown) => deps.onFailure('node.json could not be written', error));
   }
 
@@ -208,7 +206,9 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     const record = inside ?? (await who.membership.join(signal));
     const { epochNumber, parentEpoch } = cluster;
     const next: MemberFile = { ...member, epochNumber, parentEpoch, certificate: record };
-    if (JSON.stringify(member.certificate) !== JSON.stringify(record)) await folder.writeNode(next);
+    // The number of the epoch may be written at the same time.
+    if (JSON.stringify(member.certificate) !== JSON.stringify(record))
+      await folder.changeMember((file) => ({ ...file, certificate: record }));
     return next;
   }
 

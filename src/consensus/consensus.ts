@@ -46,11 +46,12 @@ import {
   learningWakeMs,
   onFetch,
   onFetchReply,
+  onRejected,
   releaseParked,
   tickLearning,
 } from './learning.ts';
 import { leaseUntilMs, whyNotActing } from './lease.ts';
-import { onLinkChange } from './links.ts';
+import { noteApart, onLinkChange } from './links.ts';
 import type { Progress } from './progress.ts';
 import { onApplied, onPropose } from './proposals.ts';
 import {
@@ -229,9 +230,12 @@ function onMessage(core: Core, from: PeerId, message: Message, shown: Certificat
   if (from === core.id) return;
   if (message.type === 'reject') {
     refuse(core, from, message.code, 'refused by the peer');
+    noteApart(core.links, from, true);
+    onRejected(core, from);
     return;
   }
   const code = mismatch(core, message);
+  noteApart(core.links, from, code !== null);
   if (code) {
     refuse(core, from, code, message.type);
     send(core, from, { type: 'reject', ...header(core), code });

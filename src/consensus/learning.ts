@@ -88,13 +88,16 @@ export function learningWakeMs(core: Core): Ms {
 function chooseSource(core: Core): PeerId | null {
   const { configuration } = core.log;
   const { links, learning, options } = core;
-  const isOpen = (peer: PeerId): boolean => links.get(peer)?.open === true;
   const voting = configuration.members
     .filter(({ peerId, votes }) => votes && peerId !== core.id)
     .map(({ peerId }) => peerId);
-  const open = voting.filter(isOpen);
-  const linked = [...links.keys()].filter((peer) => isOpen(peer) && peer !== core.id);
-  const from = open.length > 0 ? open : voting.length > 0 ? voting : linked;
+  const known = voting.length > 0 ? voting : [...links.keys()].filter((peer) => peer !== core.id);
+  const isApart = (peer: PeerId): boolean => links.get(peer)?.apart === true;
+  // Members that are in another epoch refuse to answer; they are asked where nobody else is left.
+  const ours = known.filter((peer) => !isApart(peer));
+  const among = ours.length > 0 ? ours : known;
+  const open = among.filter((peer) => links.get(peer)?.open === true);
+  const from = open.length > 0 ? open : voting.length > 0 ? among : [];
   // The leader and the last source are spared where somebody else can answer.
   const spared = from.filter((peer) => peer !== core.leader && peer !== learning.source);
   const pool = spared.length > 0 ? spared : from;
@@ -203,6 +206,14 @@ export function onFetchReply(core: Core, from: PeerId, message: FetchReply): voi
   // News keeps the source; silence tries another one, which may know more.
   if (message.entries.length === 0) learning.source = chooseSource(core) ?? learning.source;
   pull(core);
+}
+
+/** The source is of another epoch, say: the next one is asked soon, at the pace of heartbeats. */
+export function onRejected(core: Core, from: PeerId): void {
+  const { learning, now, options } = core;
+  if (learning.request === null || learning.source !== from) return;
+  learning.request = null;
+  learning.nextMs = now.monoMs + options.timing.heartbeatMs;
 }
 
 /** Term and leader as the replica knows them. */

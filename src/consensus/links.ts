@@ -10,6 +10,8 @@ export interface Link {
   open: boolean;
   closedAtMs: Ms;
   redialsFailed: number;
+  /** One end refuses what the other says: they differ in epoch, cluster or protocol version. */
+  apart: boolean;
 }
 
 export type Links = Map<PeerId, Link>;
@@ -24,18 +26,27 @@ export function onLinkChange(links: Links, peer: PeerId, change: LinkChange, now
   const link = links.get(peer);
   if (!link) {
     if (links.size >= linksMax) return;
-    links.set(peer, { open: change === 'opened', closedAtMs: nowMs, redialsFailed: 0 });
+    const open = change === 'opened';
+    links.set(peer, { open, closedAtMs: nowMs, redialsFailed: 0, apart: false });
     return;
   }
   if (change === 'opened') {
     link.open = true;
     link.redialsFailed = 0;
+    // Whoever comes back may have come over meanwhile.
+    link.apart = false;
   } else if (change === 'closed') {
     if (link.open) link.closedAtMs = nowMs;
     link.open = false;
   } else if (!link.open) {
     link.redialsFailed += 1;
   }
+}
+
+/** What the last message over a link says of where its other end belongs. */
+export function noteApart(links: Links, peer: PeerId, apart: boolean): void {
+  const link = links.get(peer);
+  if (link) link.apart = apart;
 }
 
 /** When the link will count as gone by time alone; null while it is open or unknown. */

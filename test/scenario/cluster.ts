@@ -18,8 +18,9 @@ import type {
 } from '../../src/consensus/api.ts';
 import { createConsensus } from '../../src/consensus/consensus.ts';
 import { defaultTiming } from '../../src/consensus/timing.ts';
+import { decodeConfiguration, encodeConfiguration } from '../../src/wire/configuration.ts';
 import { decodeMessage, encodeMessage, type Message } from '../../src/wire/consensus-message.ts';
-import type { Entry } from '../../src/wire/entry.ts';
+import { type Entry, makeEntry } from '../../src/wire/entry.ts';
 import type { Certificate } from '../../src/wire/member.ts';
 import { type Role, rankOf, rightsOf, roles } from '../../src/wire/member.ts';
 
@@ -32,6 +33,7 @@ export interface Disk {
 
 export interface SimNode {
   readonly id: string;
+  epoch: string;
   certificate: Certificate;
   core: Consensus | null;
   disk: Disk;
@@ -71,7 +73,13 @@ export interface ClusterOptions {
 
 const clusterId = 'c'.repeat(32);
 const epoch = 'e'.repeat(32);
-const freshHardState: HardState = { term: 0, vote: null, leaseMsLongest: 0, fence: 0 };
+
+const emptyDisk = (): Disk => ({
+  hardState: { term: 0, vote: null, leaseMsLongest: 0, fence: 0 },
+  snapshot: null,
+  entries: [],
+  applied: 0,
+});
 
 export function certificateOf(id: string, role: Role, within = 0): Certificate {
   const rights = rightsOf(role, true);
@@ -104,9 +112,10 @@ export class Cluster {
   add(id: string, role: Role, within = 0): SimNode {
     const node: SimNode = {
       id,
+      epoch,
       certificate: certificateOf(id, role, within),
       core: null,
-      disk: { hardState: freshHardState, snapshot: null, entries: [], applied: 0 },
+      disk: emptyDisk(),
       catalog: [],
       skippedMs: 0,
       rate: this.options.rates?.[this.nodes.size % 2] ?? 1,
@@ -152,7 +161,7 @@ export class Cluster {
       id,
       certificate: node.certificate,
       clusterId,
-      epoch,
+      epoch: node.epoch,
       session: '5'.repeat(32),
       timing: { ...defaultTiming, ...this.options.timing },
       prng: createPrng(
@@ -223,6 +232,33 @@ export class Cluster {
           if (!node.core) this.step(other, { type: 'link', peer: id, change: 'redial-failed' });
         });
     }
+  }
+
+  /** A stopped node's log goes on in a new epoch, with this node as the only voter. */
+  forceEpoch(id: string, next: string): void {
+    const node = this.node(id);
+    const { entries, snapshot, hardState } = node.disk;
+    const last = entries.at(-1) ?? snapshot;
+    const changed = entries.findLast(({ kind }) => kind === 'config');
+    const known = changed ? decodeConfiguration(changed.data) : snapshot?.configuration;
+    if (!last || !known) throw new Error(`${id} has nothing to go on from`);
+    this.#apply(node, entries.slice(node.disk.applied - (snapshot?.index ?? 0)));
+    const { index, term, hash } = last;
+    const configuration = { ...known, voters: [id], outgoing: null, leaving: [] };
+    const meta = { clusterId, epoch: next, index, term, hash };
+    node.epoch = next;
+    node.disk.hardState = { ...hardState, term: hardState.term + 1, vote: id, fence: 0 };
+    node.disk.snapshot = { ...meta, configuration, configurationIndex: index };
+    const input = { previousHash: hash, epoch: next, index: index + 1, term: hardState.term + 1 };
+    const data = encodeConfiguration(configuration);
+    node.disk.entries = [makeEntry({ ...input, kind: 'config', data })];
+  }
+
+  /** A stopped node gives up its log and comes into another epoch empty. */
+  acceptEpoch(id: string, next: string): void {
+    const node = this.node(id);
+    node.epoch = next;
+    node.disk = emptyDisk();
   }
 
   /** The machine sleeps: its monotonic clock stands still, wall time goes on. */

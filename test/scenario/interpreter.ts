@@ -12,6 +12,7 @@
  * quietly COMMAND     without telling what happens
  * show TYPE...        lists messages of these types from now on
  * propose ID TEXT, read ID, transfer ID [TO], admit ID BY, forget ID BY, order ID TERM
+ * epoch ID, accept ID BY   a stopped node forces a new epoch, or comes empty into that of another
  * clash ID           another machine runs with this node's key
  * facts ID [draining undialable paused read-only trouble=CODE], readmit ID BY [anew], role BY ID ROLE, certify ID ROLE, suspend ID MS, lease ID MS, compact ID, wipe-links ID
  * status, logs, outcomes
@@ -170,6 +171,8 @@ export class Story {
     if (verb === 'cluster') this.#make(args);
     else if (verb === 'kill') cluster.kill(a, seen);
     else if (verb === 'start') cluster.start(a);
+    else if (verb === 'epoch') cluster.forceEpoch(a, a.repeat(32));
+    else if (verb === 'accept') cluster.acceptEpoch(a, cluster.node(b).epoch);
     else if (verb === 'isolate') cluster.isolate(a, seen);
     else if (verb === 'rejoin') cluster.rejoin(a);
     else if (verb === 'cut') cluster.cut(a, b, seen);

@@ -58,8 +58,7 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
   });
 
   async function onLeft(): Promise<void> {
-    const file = folder.node();
-    if (file?.state === 'member') await folder.writeNode({ ...file, left: true });
+    await folder.changeMember((file) => ({ ...file, left: true }));
     deps.onLeft();
   }
 

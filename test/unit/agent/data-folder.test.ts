@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -61,6 +61,32 @@ describe('data folder', () => {
     const second = openDataFolder(dir);
     expect(second.node()).toEqual(member);
     second.release();
+  });
+
+  test('two writes at once are made one after the other, the later from the earlier', async () => {
+    const folder = openDataFolder(dir);
+    const next = { ...member, name: 'b' };
+    await Promise.all([
+      folder.writeNode(member),
+      folder.changeMember((file) => ({ ...file, name: 'b' })),
+      folder.changeMember(() => null),
+    ]);
+    expect(folder.node()).toEqual(next);
+    folder.release();
+    expect(JSON.parse(readFileSync(join(dir, 'node.json'), 'utf8'))).toEqual(next);
+  });
+
+  test('a write that fails is told, and the next one is made', async () => {
+    const folder = openDataFolder(dir);
+    await folder.writeNode(member);
+    const failing = folder.changeMember(() => {
+      throw new Error('no');
+    });
+    const fine = folder.changeMember((file) => ({ ...file, left: true }));
+    await expect(failing).rejects.toThrow('no');
+    await fine;
+    expect(folder.node()).toEqual({ ...member, left: true });
+    folder.release();
   });
 
   test.each([

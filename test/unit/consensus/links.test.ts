@@ -1,6 +1,6 @@
-/** When a closed link counts as gone. */
+/** When a closed link counts as gone, and whose other end belongs elsewhere. */
 import { expect, test } from 'vitest';
-import { isGone, type Links, onLinkChange } from '../../../src/consensus/links.ts';
+import { isGone, type Links, noteApart, onLinkChange } from '../../../src/consensus/links.ts';
 
 type Change = 'opened' | 'closed' | 'redial-failed';
 
@@ -96,4 +96,17 @@ test.each<[string, [number, Change][], number, number, boolean]>([
   const links: Links = new Map();
   for (const [ms, change] of changes) onLinkChange(links, 'a', change, ms);
   expect(isGone(links, 'a', rttMs, atMs)).toBe(gone);
+});
+
+test('who belongs elsewhere may have come over when its link opens again', () => {
+  const links: Links = new Map();
+  noteApart(links, 'a', true);
+  expect(links.has('a')).toBe(false);
+  onLinkChange(links, 'a', 'opened', 0);
+  expect(links.get('a')?.apart).toBe(false);
+  noteApart(links, 'a', true);
+  onLinkChange(links, 'a', 'closed', 10);
+  expect(links.get('a')?.apart).toBe(true);
+  onLinkChange(links, 'a', 'opened', 20);
+  expect(links.get('a')?.apart).toBe(false);
 });
