@@ -1,4 +1,4 @@
-/** Planted bugs of maintenance: pauses, drains, resignations, departures, changes of voters. */
+/** Planted bugs of maintenance: pauses, drains, departures, changes of voters, forced epochs. */
 import type { PlantedBug } from './bugs.ts';
 
 export const operationBugs: readonly PlantedBug[] = [
@@ -208,6 +208,28 @@ export const operationBugs: readonly PlantedBug[] = [
         file: 'catalog/apply-operations.ts',
         find: 'owner, reason } = command;\n  if (tables.members.get(peer) === null)',
         replace: 'owner, reason } = command;\n  if (tables.members.get(peer) === undefined)',
+      },
+    ],
+  },
+  {
+    name: 'order-of-another-epoch',
+    what: 'a node executes orders of a leader of another epoch',
+    edits: [
+      {
+        file: 'consensus/fence.ts',
+        find: '  if (epoch !== core.options.epoch || term < fence',
+        replace: "  if (epoch === '' || term < fence",
+      },
+    ],
+  },
+  {
+    name: 'learner-asks-another-epoch',
+    what: 'a learner goes on asking members of another epoch and spares its own leader',
+    edits: [
+      {
+        file: 'consensus/learning.ts',
+        find: 'links.get(peer)?.apart === true;',
+        replace: 'links.get(peer)?.apart === null;',
       },
     ],
   },

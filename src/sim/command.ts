@@ -77,6 +77,7 @@ interface Totals {
   snapshots: number;
   jointChanges: number;
   damaged: number;
+  newEpochs: number;
 }
 
 function add(totals: Totals, report: SeedReport): void {
@@ -92,6 +93,7 @@ function add(totals: Totals, report: SeedReport): void {
   totals.snapshots += report.snapshots;
   totals.jointChanges += report.jointChanges;
   totals.damaged += report.damaged;
+  totals.newEpochs += report.newEpochs;
 }
 
 export function describeFailure(what: string, failure: SimFailure, repeat: string): string {
@@ -137,6 +139,7 @@ function runMany(values: Values, deps: SimulatorDeps): number {
   const totals: Totals = {
     ...{ seeds: 0, simulatedMs: 0, proposals: 0, acknowledged: 0, reads: 0, episodes: 0 },
     ...{ terms: 0, handOvers: 0, orders: 0, snapshots: 0, jointChanges: 0, damaged: 0 },
+    newEpochs: 0,
   };
   const failed: Failed[] = [];
   const keepGoing = values['keep-going'] === true;
@@ -200,7 +203,7 @@ function summarise(summary: Summary, values: Values, print: SimulatorDeps['print
       `${totals.acknowledged} acknowledged, ${totals.reads} reads, ${totals.episodes} episodes, ` +
       `${totals.terms} terms, ${totals.handOvers} hand-overs, ${totals.orders} orders, ` +
       `${totals.snapshots} snapshots, ${totals.jointChanges} joint changes, ` +
-      `${totals.damaged} damaged disks`,
+      `${totals.damaged} damaged disks, ${totals.newEpochs} new epochs`,
   );
 }
 

@@ -14,12 +14,12 @@ interface Running {
   readonly status: Status;
 }
 
-/** Why the cluster is not at rest, or null. `members` must be among its members, if given. */
+/** Why the newest epoch is not at rest, or null. `members` must be among its members, if given. */
 export function explainUnrest(world: World, members: readonly PeerId[] | null): string | null {
   const running: Running[] = [];
   for (const node of world.nodes) {
     const core = node.core();
-    if (core !== null && node.state() === 'running')
+    if (core !== null && node.state() === 'running' && node.epoch === world.epoch())
       running.push({ node, status: core.status(node.now()) });
   }
   const acting = running.filter(({ node }) => node.core()?.mayAct(node.now()) != null);

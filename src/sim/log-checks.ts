@@ -27,9 +27,11 @@ export interface LogChecks {
   entryAt(index: LogIndex): Entry | null;
   resultAt(index: LogIndex): Uint8Array | null;
   lastIndex(): LogIndex;
+  /** Everything that was committed, with its answers. */
+  history(): readonly Committed[];
 }
 
-interface Committed {
+export interface Committed {
   readonly entry: Entry;
   readonly result: Uint8Array;
   readonly by: PeerId;
@@ -45,13 +47,18 @@ interface Mirror {
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
   a === b || (a.length === b.length && Buffer.compare(a, b) === 0);
 
-export function createLogChecks(fail: Fail): LogChecks {
+/** `before`: the history that this one goes on from. */
+export function createLogChecks(fail: Fail, before: LogChecks | null = null): LogChecks {
   const oracle = createOracle();
   const committed: Committed[] = [];
   const digests = new Map<LogIndex, { digest: string; by: PeerId }>();
   const mirrors = new Map<PeerId, Mirror>();
   const acknowledgedIn = new Map<Term, LogIndex>();
-  let acknowledged: LogIndex = 0;
+  let acknowledged: LogIndex = before?.acknowledged() ?? 0;
+  for (const known of before?.history() ?? []) {
+    committed.push(known);
+    oracle.take(known.entry, { index: known.entry.index, result: known.result });
+  }
 
   function compare(node: SimNode, entry: Entry, result: AppliedResult): void {
     const known = committed[entry.index - 1];
@@ -137,5 +144,6 @@ export function createLogChecks(fail: Fail): LogChecks {
     entryAt: (index) => committed[index - 1]?.entry ?? null,
     resultAt: (index) => committed[index - 1]?.result ?? null,
     lastIndex: () => committed.length,
+    history: () => committed,
   };
 }

@@ -9,8 +9,9 @@ import { type Client, createClient } from './client.ts';
 import { explainUnrest } from './convergence.ts';
 import { asSimFailure, SimFailure } from './failure.ts';
 import { createFaults, type Faults } from './faults.ts';
+import { createLostMajority } from './lost-majority.ts';
 import { createMaintenance, type Maintenance } from './maintenance.ts';
-import { createOperator } from './operator.ts';
+import { createOperator, type Operator } from './operator.ts';
 import { createRoster, type Roster } from './roster.ts';
 import { createSeedPlan, type SeedPlan } from './seed-plan.ts';
 import { createWorld, type World } from './world.ts';
@@ -32,6 +33,7 @@ export interface SeedReport {
   readonly snapshots: number;
   readonly jointChanges: number;
   readonly damaged: number;
+  readonly newEpochs: number;
   readonly trace: readonly string[];
 }
 
@@ -62,11 +64,12 @@ function runWhile(world: World, limitMs: Ms, going: () => boolean): boolean {
 function unrest(world: World, what: string): SimFailure {
   const states = world.nodes.map((node) => {
     const status = node.core()?.status(node.now());
-    if (status === undefined) return `${node.id} ${node.damage() ?? 'absent'}`;
+    const old = node.epoch === world.epoch() ? '' : ' in the old epoch';
+    if (status === undefined) return `${node.id} ${node.damage() ?? 'absent'}${old}`;
     const { state, term, leader, commitIndex, appliedIndex, lastIndex } = status;
     const { voters, outgoing } = status.configuration;
     return (
-      `${node.id}(${node.certificate.rank}) ${state} term ${term} leader ${leader} ` +
+      `${node.id}(${node.certificate.rank})${old} ${state} term ${term} leader ${leader} ` +
       `log ${lastIndex} ` +
       `commit ${commitIndex} applied ${appliedIndex} voters ${voters} | ${outgoing ?? '-'}`
     );
@@ -104,7 +107,7 @@ function makeClients(world: World, plan: SeedPlan): Client[] {
     clients.push(
       createClient({
         ...{ queue: world.queue, prng: world.prng.fork(), checks: world.clients },
-        nodes: () => world.nodes.filter((node) => node.admitted),
+        nodes: () => world.nodes.filter((node) => node.admitted && node.epoch === world.epoch()),
         acknowledged: world.log.acknowledged,
         thinkMs: (plan.chaosMs / 260) * plan.clients * 0.8,
       }),
@@ -114,6 +117,7 @@ function makeClients(world: World, plan: SeedPlan): Client[] {
 }
 
 interface Burning {
+  readonly operator: Operator;
   readonly roster: Roster;
   readonly faults: Faults;
   readonly clients: readonly Client[];
@@ -189,6 +193,24 @@ function rest(world: World, burning: Burning, limitMs: Ms): void {
   throw unrest(world, `${waiting} clients wait; ${explainUnrest(world, null)}`);
 }
 
+/** The last act, for seeds that have one. */
+function loseMajority(world: World, plan: SeedPlan, burning: Burning, limitMs: Ms): void {
+  const { operator } = burning;
+  const prng = world.prng.fork();
+  if (!runWhile(world, limitMs, () => operator.busy() > 0 || explainUnrest(world, null) !== null))
+    throw unrest(world, `before the majority is lost: ${explainUnrest(world, null)}`);
+  const act = createLostMajority(world, prng.fork());
+  if (!act.begin()) return;
+  const clients = makeClients(world, plan);
+  for (const client of clients) client.start();
+  const faults = createFaults({
+    ...{ world, prng: prng.fork(), weather: plan.weather, only: [] },
+    slots: act.slots,
+  });
+  act.burn(faults);
+  rest(world, { ...burning, faults, clients }, limitMs);
+}
+
 export function runSeed(seed: number, options: SeedOptions = {}): SeedReport {
   const plan = createSeedPlan(createPrng(seed).fork());
   const world = createWorld({
@@ -209,14 +231,16 @@ export function runSeed(seed: number, options: SeedOptions = {}): SeedReport {
   });
   const clients = makeClients(world, plan);
   const maintenance = createMaintenance(world, prng.fork());
-  const burning = { roster, faults, clients, maintenance };
+  const burning = { operator, roster, faults, clients, maintenance };
   let failure: SimFailure | null = null;
   let episodes = 0;
   try {
     form(world, plan, roster);
     world.network.setWeather(plan.weather);
     episodes = burn(world, plan, burning);
-    rest(world, burning, options.restMs ?? restMsMax);
+    const restMs = options.restMs ?? restMsMax;
+    rest(world, burning, restMs);
+    if (plan.losesMajority) loseMajority(world, plan, burning, restMs);
   } catch (thrown) {
     failure = asSimFailure(thrown, queue.nowMs());
   }
@@ -227,7 +251,9 @@ export function runSeed(seed: number, options: SeedOptions = {}): SeedReport {
     handOvers: world.leadership.handOvers(),
     ordersExecuted: world.orders.executed,
     ordersRefused: world.orders.refused,
-    ...world.observer.counts(),
+    snapshots: world.tally.snapshots,
+    damaged: world.tally.damaged.size,
+    newEpochs: world.tally.newEpochs,
     jointChanges: world.configurations.changes(),
     trace: world.trace.lines(),
   };

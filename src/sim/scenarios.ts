@@ -226,7 +226,7 @@ function readBeforeInstall(seed: number): boolean {
     queue.runUntil(queue.nowMs() + 1000);
     late.disk.setStuck(false);
     until(world, 2000, () => answered);
-    return world.observer.counts().snapshots > 0;
+    return world.tally.snapshots > 0;
   };
   return withStage(seed, masters(3), tell, { limits, blankCatalogs: false });
 }

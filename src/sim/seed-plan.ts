@@ -22,6 +22,8 @@ export interface SeedPlan {
   readonly checkpointMs: Ms;
   /** Entries kept behind a checkpoint. */
   readonly keepEntries: number;
+  /** In the end a majority is lost, and one that is left forces a new epoch. */
+  readonly losesMajority: boolean;
 }
 
 const timings: readonly Timing[] = [
@@ -83,5 +85,6 @@ export function createSeedPlan(prng: Prng): SeedPlan {
     episodes: 5 + prng.int(14),
     checkpointMs: prng.range(200, 2000),
     keepEntries: prng.chance(0.7) ? 0 : prng.int(40),
+    losesMajority: prng.chance(0.25),
   };
 }

@@ -41,6 +41,7 @@ export interface SimNodeOptions {
 export interface SimNode {
   readonly number: number;
   readonly id: PeerId;
+  readonly epoch: EpochId;
   readonly clock: NodeClock;
   readonly disk: NodeDisk;
   readonly catalog: NodeCatalog;

@@ -42,6 +42,7 @@ export function createSimNode(deps: SimNodeDeps, options: SimNodeOptions): SimNo
   const node: SimNode = {
     number: options.number,
     id: options.id,
+    epoch: options.epoch,
     clock,
     disk,
     catalog,

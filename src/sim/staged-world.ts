@@ -8,8 +8,9 @@ import { encode as encodeCbor } from '../wire/cbor.ts';
 import { encodeConfiguration } from '../wire/configuration.ts';
 import { chainStart, type Entry, type EntryKind, makeEntry } from '../wire/entry.ts';
 import type { Certificate } from '../wire/member.ts';
+import { firstEpoch } from './epochs.ts';
 import { emptyHardState } from './node-disk.ts';
-import { createWorld, epochId, type World } from './world.ts';
+import { createWorld, type World } from './world.ts';
 
 export interface Cast {
   readonly certificate: Certificate;
@@ -46,7 +47,7 @@ export function stagedLog(
   const push = (term: Term, kind: EntryKind, data: Uint8Array): void => {
     const previousHash = entries.at(-1)?.hash ?? chainStart;
     const index = entries.length + 1;
-    entries.push(makeEntry({ previousHash, epoch: epochId, index, term, kind, data }));
+    entries.push(makeEntry({ previousHash, epoch: firstEpoch, index, term, kind, data }));
   };
   push(1, 'config', configuration);
   const padded = encodeCbor({ padding: 'x'.repeat(padding?.bytes ?? 0) });

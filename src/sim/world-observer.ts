@@ -2,7 +2,8 @@
  * Hands what nodes tell to the checks that want to know it, and keeps the trace. An exception of
  * the code under test passes through here to the runner of the seed.
  */
-import type { PeerId, Term } from '../base/brand.ts';
+import type { PeerId } from '../base/brand.ts';
+import type { ActingRight } from '../consensus/api.ts';
 import type { Message } from '../wire/consensus-message.ts';
 import type { ClientChecks } from './client-checks.ts';
 import type { ConfigurationChecks } from './configuration-checks.ts';
@@ -24,14 +25,22 @@ export interface WorldObserverDeps {
   readonly configurations: ConfigurationChecks;
   readonly clients: ClientChecks;
   readonly orders: { given: number; executed: number; refused: number };
+  readonly tally: Tally;
   readonly fail: Fail;
 }
 
+/** What is counted over all epochs. */
+export interface Tally {
+  snapshots: number;
+  newEpochs: number;
+  /** Nodes whose disk was damaged on purpose. */
+  readonly damaged: Set<PeerId>;
+}
+
 export interface WorldObserver extends NodeObserver {
-  expectOrder(ref: number, term: Term): void;
+  expectOrder(ref: number, right: ActingRight): void;
   /** Damage that is expected on this node: it must be named, and it is no alarm. */
   expectDamage(id: string): void;
-  counts(): { readonly snapshots: number; readonly damaged: number };
   /** Hears every message as it is sent; for directed scenarios. */
   tap(listener: Tap): void;
 }
@@ -52,19 +61,17 @@ function eventNumber(type: string): number {
 export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
   const { queue, trace, log, leadership, durability, clients, orders, fail } = deps;
   const { configurations } = deps;
-  const expected = new Map<number, Term>();
-  const damaged = new Set<string>();
+  const expected = new Map<number, ActingRight>();
+  const { damaged } = deps.tally;
   const taps: Tap[] = [];
-  let snapshots = 0;
 
   return {
-    expectOrder: (ref, term) => {
-      expected.set(ref, term);
+    expectOrder: (ref, right) => {
+      expected.set(ref, right);
     },
     expectDamage: (id) => {
       damaged.add(id);
     },
-    counts: () => ({ snapshots, damaged: damaged.size }),
     tap: (listener) => {
       taps.push(listener);
     },
@@ -103,7 +110,7 @@ export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
     onDurable: (node, job) => durability.onDurable(node, job),
     onInstalled: (node, index) => {
       trace.line(queue.nowMs(), () => `${node.id} installed the snapshot of ${index}`);
-      snapshots += 1;
+      deps.tally.snapshots += 1;
       log.onInstalled(node, index);
     },
     onApplied: (node, entries, results) => log.onApplied(node, entries, results),
@@ -125,15 +132,17 @@ export function createWorldObserver(deps: WorldObserverDeps): WorldObserver {
       clients.onRead(node, ref, outcome);
     },
     onOrder: (node, answer) => {
-      const term = expected.get(answer.ref);
+      const right = expected.get(answer.ref);
       expected.delete(answer.ref);
-      if (term === undefined) {
+      if (right === undefined) {
         fail('order-unknown', `${node.id} answers order ${answer.ref}`);
         return;
       }
       if (answer.execute) {
         orders.executed += 1;
-        durability.onExecuted(node, term);
+        if (right.epoch !== node.epoch)
+          fail('order-of-another-epoch', `${node.id} executes what a leader of another epoch said`);
+        durability.onExecuted(node, right.term);
       } else orders.refused += 1;
     },
   };

@@ -4,7 +4,7 @@
  * identity in it may be replaced when its log is damaged for good.
  */
 import { present } from '../base/assert.ts';
-import type { PeerId } from '../base/brand.ts';
+import type { EpochId, PeerId } from '../base/brand.ts';
 import { createPrng, type Prng } from '../base/prng.ts';
 import type {
   ActingRight,
@@ -13,29 +13,22 @@ import type {
   SnapshotMeta,
   Timing,
 } from '../consensus/api.ts';
-import { encodeMessage, protocolVersion } from '../wire/consensus-message.ts';
 import type { Certificate } from '../wire/member.ts';
-import { type ClientChecks, createClientChecks } from './client-checks.ts';
-import { type ConfigurationChecks, createConfigurationChecks } from './configuration-checks.ts';
-import { createDurabilityChecks, type DurabilityChecks } from './durability-checks.ts';
+import type { ClientChecks } from './client-checks.ts';
+import type { ConfigurationChecks } from './configuration-checks.ts';
+import { createEpochChecks, type EpochChecks } from './epoch-checks.ts';
+import { clusterId, firstEpoch, foreignFrame, goOnFrom } from './epochs.ts';
 import { createEventQueue, type EventQueue } from './event-queue.ts';
 import { SimFailure } from './failure.ts';
-import { createLeadershipChecks, foreignTerm, type LeadershipChecks } from './leadership-checks.ts';
-import { createLogChecks, type Fail, type LogChecks } from './log-checks.ts';
+import type { LeadershipChecks } from './leadership-checks.ts';
+import type { Fail, LogChecks } from './log-checks.ts';
 import { createNetwork, type Network } from './network.ts';
 import { createBlankCatalog, createNodeCatalog, type Dump } from './node-catalog.ts';
 import { clockRateErrorMax, createNodeClock } from './node-clock.ts';
 import { createNodeDisk } from './node-disk.ts';
 import { createSimNode, type SimNode } from './sim-node.ts';
 import { createTrace, type Trace } from './trace.ts';
-import { createWorldObserver, type WorldObserver } from './world-observer.ts';
-
-export const clusterId = 'c'.repeat(32);
-export const epochId = 'e'.repeat(32);
-/** A resignation because of a stall may come this long after the stall has ended. */
-const freshlyFreedMs = 500;
-/** What a drained leader began may still be under way. */
-const wornOffMs = 1500;
+import type { Tally, WorldObserver } from './world-observer.ts';
 
 /** What travels between machines: frames of the protocol, and orders of an acting leader. */
 export type Packet =
@@ -68,19 +61,26 @@ export interface World {
   readonly trace: Trace;
   readonly network: Network<Packet>;
   readonly nodes: readonly SimNode[];
+  /** The checks of the newest epoch. */
   readonly log: LogChecks;
   readonly leadership: LeadershipChecks;
-  readonly durability: DurabilityChecks;
   readonly configurations: ConfigurationChecks;
   readonly clients: ClientChecks;
-  readonly fail: Fail;
   readonly observer: WorldObserver;
+  readonly tally: Tally;
+  readonly fail: Fail;
   /** Orders that an acting leader gave, and that were executed. */
   readonly orders: { given: number; executed: number; refused: number };
   start(number: number): void;
   end(number: number, kind: 'kill' | 'power'): void;
   /** A new identity on an empty disk in the slot of one that is lost; not started. */
   replace(number: number, certificate: Certificate): SimNode;
+  /** The newest epoch. */
+  epoch(): EpochId;
+  /** The node in this slot, which is stopped, goes on in a new epoch as its only voter. */
+  forceEpoch(number: number): void;
+  /** The node in this slot, which is stopped, comes into the newest epoch with an empty log. */
+  rejoin(number: number): void;
   setCertificate(certificate: Certificate): void;
   node(id: PeerId): SimNode | null;
   /** A frame of another epoch reaches `to`: it must change nothing. */
@@ -95,18 +95,6 @@ interface Snapshot {
   readonly dump: Dump;
 }
 
-function foreignFrame(prng: Prng): Uint8Array {
-  const header = { v: protocolVersion, cluster: clusterId, epoch: 'f'.repeat(32) };
-  const term = foreignTerm + prng.int(100);
-  const end = { lastIndex: term, lastTerm: term, rank: 3999 };
-  if (prng.chance(0.5))
-    return encodeMessage({ type: 'vote', ...header, term, ...end, transfer: null });
-  return encodeMessage({
-    ...{ type: 'heartbeat', ...header, term, round: 1, leaseMs: 60_000, commit: term },
-    ...{ direct: true, serving: true, rttMs: 1, rank: 3999 },
-  });
-}
-
 export function createWorld(options: WorldOptions): World {
   const queue = createEventQueue();
   const prng = createPrng(options.seed);
@@ -115,31 +103,17 @@ export function createWorld(options: WorldOptions): World {
   const numbers = new Map(options.certificates.map((item, number) => [item.peerId, number]));
   const nodes: SimNode[] = [];
   const snapshots = new Map<string, Snapshot>();
-  const newCatalog = () =>
+  const newCatalog = ({ log }: EpochChecks) =>
     options.blankCatalogs ? createBlankCatalog() : createNodeCatalog((at) => log.entryAt(at));
+  const tally: Tally = { snapshots: 0, newEpochs: 0, damaged: new Set() };
   const orders = { given: 0, executed: 0, refused: 0 };
 
   const fail: Fail = (check, detail) => {
     throw new SimFailure('correctness', check, detail, queue.nowMs());
   };
-  const log = createLogChecks(fail);
-  const durability = createDurabilityChecks(fail);
-  const configurations = createConfigurationChecks({
-    ...{ fail, nowMs: queue.nowMs, nodes: () => nodes },
-  });
-  const clients = createClientChecks({ queue, fail, log });
-  const leadership = createLeadershipChecks({
-    ...{ queue, fail, nodes: () => nodes },
-    mustLeave: (node) =>
-      node.troubled ||
-      queue.nowMs() - node.standing().drainedMs < wornOffMs ||
-      node.standing().draining ||
-      node.disk.isStuck() ||
-      node.applyStuck ||
-      queue.nowMs() - node.freedMs < freshlyFreedMs ||
-      // So slow that the leader takes it for stuck, by a clock that may run too fast.
-      node.disk.longestFsyncMs(queue.nowMs() - freshlyFreedMs) >= node.timing.electionMsMin * 0.9,
-  });
+  const checkDeps = { queue, trace, fail, orders, tally, nodes: () => nodes };
+  const epochs = [createEpochChecks(checkDeps, firstEpoch, null)];
+  const current = (): EpochChecks => present(epochs.at(-1), 'an epoch');
   const network = createNetwork<Packet>({
     queue,
     prng: prng.fork(),
@@ -156,15 +130,17 @@ export function createWorld(options: WorldOptions): World {
       },
     },
   });
-  const observer = createWorldObserver({
-    ...{ queue, trace, log, leadership, durability, configurations, clients, orders, fail },
-  });
+  const checksOf = (node: SimNode): EpochChecks =>
+    present(
+      epochs.find(({ epoch }) => epoch === node.epoch),
+      node.epoch,
+    );
 
   function receive(to: number, from: number, packet: Packet): void {
     const node = present(nodes[to], 'a node');
     if (packet.type === 'order') {
       const ref = ++orders.given;
-      observer.expectOrder(ref, packet.right.term);
+      checksOf(node).observer.expectOrder(ref, packet.right);
       node.post({ type: 'order', ref, epoch: packet.right.epoch, term: packet.right.term });
       return;
     }
@@ -174,6 +150,8 @@ export function createWorld(options: WorldOptions): World {
   }
 
   function make(number: number, certificate: Certificate): SimNode {
+    const checks = current();
+    const { epoch, observer } = checks;
     const rates = options.perfectClocks ? 0 : clockRateErrorMax;
     const clock = createNodeClock({
       monoMsStart: options.perfectClocks ? 0 : prng.range(0, 1e7),
@@ -182,7 +160,7 @@ export function createWorld(options: WorldOptions): World {
     });
     const node = createSimNode(
       {
-        ...{ queue, prng: prng.fork(), clock, observer, catalog: newCatalog() },
+        ...{ queue, prng: prng.fork(), clock, observer, catalog: newCatalog(checks) },
         disk: createNodeDisk({ queue, prng: prng.fork() }),
         send: (to, bytes) => {
           const peer = numbers.get(to);
@@ -194,7 +172,7 @@ export function createWorld(options: WorldOptions): World {
         installSnapshot: (ref) =>
           node.catalog.install(present(snapshots.get(ref), `snapshot ${ref}`).dump),
       },
-      { number, id: certificate.peerId, clusterId, epoch: epochId, limits: options.limits },
+      { number, id: certificate.peerId, clusterId, epoch, limits: options.limits },
     );
     node.timing = options.timing;
     return node;
@@ -223,13 +201,36 @@ export function createWorld(options: WorldOptions): World {
     });
   }
 
+  /** The same identity, in another epoch. */
+  function comeOver(old: SimNode, node: SimNode): void {
+    old.catalog.close();
+    node.admitted = old.admitted;
+    nodes[node.number] = node;
+    trace.line(queue.nowMs(), () => `--- ${node.id} is in epoch ${node.epoch}`);
+  }
+
   options.certificates.forEach((certificate, number) => {
     nodes.push(make(number, certificate));
   });
 
   return {
-    ...{ options, queue, prng, trace, network, nodes, log, leadership, durability, clients },
-    ...{ fail, orders, observer, configurations },
+    ...{ options, queue, prng, trace, network, nodes, fail, orders, tally },
+    epoch: () => current().epoch,
+    get log() {
+      return current().log;
+    },
+    get leadership() {
+      return current().leadership;
+    },
+    get configurations() {
+      return current().configurations;
+    },
+    get clients() {
+      return current().clients;
+    },
+    get observer() {
+      return current().observer;
+    },
     start: (number) => {
       const node = present(nodes[number], 'a node');
       if (node.state() !== 'absent') return;
@@ -249,6 +250,19 @@ export function createWorld(options: WorldOptions): World {
       const node = make(number, certificate);
       nodes[number] = node;
       return node;
+    },
+    forceEpoch: (number) => {
+      const old = present(nodes[number], 'a node');
+      const id = prng.hex(16);
+      tally.newEpochs += 1;
+      epochs.push(createEpochChecks(checkDeps, id, current()));
+      const node = make(number, old.certificate);
+      goOnFrom(old, node, current().observer);
+      comeOver(old, node);
+    },
+    rejoin: (number) => {
+      const old = present(nodes[number], 'a node');
+      comeOver(old, make(number, old.certificate));
     },
     setCertificate: (certificate) => {
       certificates.set(certificate.peerId, certificate);
