@@ -98,8 +98,10 @@ function chooseSource(core: Core): PeerId | null {
   const among = ours.length > 0 ? ours : known;
   const open = among.filter((peer) => links.get(peer)?.open === true);
   const from = open.length > 0 ? open : voting.length > 0 ? among : [];
-  // The leader and the last source are spared where somebody else can answer.
-  const spared = from.filter((peer) => peer !== core.leader && peer !== learning.source);
+  // The leader and the last source are spared where somebody else can answer. Who knows no voters
+  // yet may be linked to others that know none either.
+  const spares = voting.length > 0 ? core.leader : null;
+  const spared = from.filter((peer) => peer !== spares && peer !== learning.source);
   const pool = spared.length > 0 ? spared : from;
   return pool.length > 0 ? options.prng.pick(pool) : null;
 }
