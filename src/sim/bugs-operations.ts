@@ -231,6 +231,11 @@ export const operationBugs: readonly PlantedBug[] = [
         find: 'links.get(peer)?.apart === true;',
         replace: 'links.get(peer)?.apart === null;',
       },
+      {
+        file: 'consensus/learning.ts',
+        find: 'const spares = voting.length > 0 ? core.leader : null;',
+        replace: 'const spares = core.leader;',
+      },
     ],
   },
 ];
