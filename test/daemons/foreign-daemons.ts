@@ -107,6 +107,8 @@ export async function startService(options: ServiceOptions): Promise<ForeignDaem
     CLUSTER_IPFSHTTP_NODEMULTIADDRESS: kuboAt(kubo),
     CLUSTER_IPFSPROXY_NODEMULTIADDRESS: kuboAt(kubo),
     CLUSTER_MONITORPINGINTERVAL: '2s',
+    // Who misses the first word of a pin hears of it by the next of these; a minute as it comes.
+    CLUSTER_CRDT_REBROADCASTINTERVAL: '5s',
     CLUSTER_MDNSINTERVAL: '0s',
   };
   execFileSync(daemonBinary('ipfs-cluster-service'), ['init'], { env, stdio: 'ignore' });

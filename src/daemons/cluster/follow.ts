@@ -32,6 +32,7 @@ import {
 } from './home.ts';
 import { createPinLook } from './pin-look.ts';
 import { askId, countsOf, ownPins, pingingPeers } from './rest.ts';
+import { rebroadcast } from './template.ts';
 
 export interface ClusterFollowDeps {
   readonly federation: Federation;
@@ -85,6 +86,7 @@ async function followOwn(
     env: {
       CLUSTER_PEERADDRESSES: peerAddresses(view, peerId).join(','),
       CLUSTER_CRDT_TRUSTEDPEERS: trustedPeers(view).join(','),
+      CLUSTER_CRDT_REBROADCASTINTERVAL: rebroadcast,
       CLUSTER_MONITORPINGINTERVAL: '2s',
     },
   };

@@ -20,7 +20,7 @@ import {
 } from './home.ts';
 import { createPinLook } from './pin-look.ts';
 import { askId, countsOf, ownPins } from './rest.ts';
-import { metricTtl } from './template.ts';
+import { metricTtl, rebroadcast } from './template.ts';
 
 export interface ClusterServiceDeps {
   readonly federation: Federation;
@@ -58,6 +58,7 @@ export function createClusterServiceAdapter(deps: ClusterServiceDeps): DaemonAda
         CLUSTER_MONITORPINGINTERVAL: '2s',
         CLUSTER_DISK_METRICTTL: metricTtl,
         CLUSTER_CRDT_CLUSTERNAME: federationName,
+        CLUSTER_CRDT_REBROADCASTINTERVAL: rebroadcast,
         CLUSTER_CRDT_TRUSTEDPEERS: trustedPeers(view).join(','),
         CLUSTER_RESTAPI_HTTPLISTENMULTIADDRESS: loopback(ports.api ?? 0),
         CLUSTER_IPFSPROXY_LISTENMULTIADDRESS: loopback(ports.proxy ?? 0),

@@ -8,6 +8,8 @@ import { type Foreign, peerIdOf } from './foreign.ts';
 
 /** A peer that starts can be allocated to within about this. */
 export const metricTtl = '10s';
+/** A peer that missed the first word of a change hears of it by the next of these. */
+export const rebroadcast = '10s';
 
 interface Source {
   readonly name: string;
