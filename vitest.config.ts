@@ -13,12 +13,15 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/e2e/**', 'test/daemons/**', 'test/filecoin/**'],
           testTimeout: 180_000,
+          maxWorkers: 2,
         },
       },
       {
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          // After the fast ones, not beside them.
+          sequence: { groupOrder: 1 },
           testTimeout: 300_000,
           hookTimeout: 120_000,
           fileParallelism: false,
