@@ -80,7 +80,7 @@ const builtinsAsUsed = {
   setup(b) {
     b.onResolve({ filter: /^node:/ }, ({ path, kind, importer }) =>
       // The entry runs on Nodes that can't do this yet.
-      kind === 'import-statement' && !importer.endsWith('main.ts')
+      kind === 'import-statement' && !importer.endsWith('src/cli/main.ts')
         ? { path, namespace: 'builtin', sideEffects: false }
         : null,
     );

@@ -32,8 +32,9 @@ const refreshMs: Ms = 5 * 60 * 1000;
 /** After gossip of another run with its key, a node keeps links to all voters for this long. */
 const suspicionMs: Ms = 10 * 60 * 1000;
 const openStreamTimeoutMs: Ms = 5000;
-/** Beyond the wait after which a closed link counts as gone anyway, and short beside a dial. */
+/** A dial for the sake of a frame is waited for no longer. */
 const visitMsMax: Ms = 5000;
+/** Beyond the wait after which a closed link counts as gone anyway, and short beside a dial. */
 const knockTimeoutMs: Ms = 250;
 
 export interface MeshDeps {
@@ -240,8 +241,10 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
       return sent;
     },
     async request(to, name, body, { timeoutMs, linkedOnly }) {
+      const begunMs = monoMs();
       if (linkedOnly !== true && isRemote(to)) await visits.to(to, timeoutMs);
-      return linesTo(to).asker.request(name, body, timeoutMs);
+      const leftMs = Math.max(1, timeoutMs - (monoMs() - begunMs));
+      return linesTo(to).asker.request(name, body, leftMs);
     },
     async sendStream(to, name, header, source) {
       await sendBytes(await openBytes(links, to), name, header, source);
