@@ -220,6 +220,8 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     post,
     start: () => {
       loop.start();
+      // Before its first word to anybody: one that nobody may be able to dial gets no vote.
+      tellFacts();
       compaction.start();
       factsTimer = setInterval(tellFacts, localFactsMs);
     },

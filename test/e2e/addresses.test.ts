@@ -113,9 +113,17 @@ test('a node that nobody can dial gets no vote and is named; a leecher may only 
     { deadlineMs: 90_000, seen: () => rows('master-1') },
   );
   expect(hidden.notDialledBy).toContain('master-1');
-  const page = await made.status('worker-2');
-  expect(page?.node.cannotLeadReason).toBe('not-dialable');
-  expect(page?.election.voters.map(({ name }) => name).sort()).toEqual(['master-1', 'worker-1']);
+  // worker-1 gets its vote when it is known to be reached, which may be a moment later.
+  const page = await until(
+    'the two that can be dialled vote, as worker-2 sees it',
+    async () => {
+      const own = await made.status('worker-2');
+      return own && own.election.voters.length > 1 ? own : null;
+    },
+    { deadlineMs: 60_000, seen: () => made.status('worker-2') },
+  );
+  expect(page.node.cannotLeadReason).toBe('not-dialable');
+  expect(page.election.voters.map(({ name }) => name).sort()).toEqual(['master-1', 'worker-1']);
   const { url, data } = made.node('leecher-1');
   // Gossip brings it to the leecher, which may take a moment longer.
   const ask = () => runCommand(made.program, ['doctor', '--url', url, '--data', data]);
