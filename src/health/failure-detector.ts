@@ -27,6 +27,8 @@ export interface DetectorRules extends ProbeRules {
   readonly confirmations: number;
   /** A member of which nothing was ever heard is called failed after this. */
   readonly unheardMs: Ms;
+  /** A peer whose link closed is asked about after this: if it led, the election goes first. */
+  readonly linkLostMs: Ms;
 }
 
 /** A killed node is failed everywhere within 5 s by these. */
@@ -37,6 +39,7 @@ export const detectorRules: DetectorRules = {
   suspectMsMax: 2000,
   confirmations: 2,
   unheardMs: 10_000,
+  linkLostMs: 300,
 };
 
 /** The part of a health record that the detector reads. */
@@ -177,7 +180,7 @@ export function createFailureDetector(options: DetectorOptions): FailureDetector
     if (blamed && member.state === 'alive') {
       if (!member.accused) {
         member.why = 'others do not reach it';
-        probes.hurry(peer);
+        probes.hurry(peer, nowMs);
       }
       move(peer, member, 'suspect', nowMs);
     } else if (!blamed && member.state !== 'alive' && member.heardMs !== null) {
@@ -220,7 +223,7 @@ export function createFailureDetector(options: DetectorOptions): FailureDetector
       if (member.state !== 'left') move(peer, member, 'left', nowMs);
     } else if (member.state === 'left' && restarted) move(peer, member, 'suspect', nowMs);
     // Its word came by others: whether this node reaches it is another question.
-    else if (member.wasLinked && !member.linked) probes.hurry(peer);
+    else if (member.wasLinked && !member.linked) probes.hurry(peer, nowMs);
   }
 
   function startProbes(nowMs: Ms): void {
@@ -277,7 +280,7 @@ export function createFailureDetector(options: DetectorOptions): FailureDetector
       if (open) {
         member.wasLinked = true;
         heard(peer, nowMs);
-      } else probes.hurry(peer);
+      } else probes.hurry(peer, nowMs + rules.linkLostMs);
     },
     result: (result, nowMs) => {
       const verdict = probes.result(result);

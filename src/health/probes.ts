@@ -49,8 +49,8 @@ export interface Target {
 }
 
 export interface Probes {
-  /** Probes this peer with the next `start`. */
-  hurry(peer: PeerId): void;
+  /** Probes this peer with the first `start` from `atMs` on. */
+  hurry(peer: PeerId, atMs: Ms): void;
   result(result: ProbeResult): Verdict | null;
   /** Probes that came to an end by their deadline. */
   overdue(nowMs: Ms): Verdict[];
@@ -83,7 +83,8 @@ export function createProbes(options: {
 }): Probes {
   const { prng, rules, doubt } = options;
   const pending = new Map<number, Pending>();
-  const hurried = new Set<PeerId>();
+  /** When each of them is due. */
+  const hurried = new Map<PeerId, Ms>();
   let round: PeerId[] = [];
   let nextId = 1;
   let nextMs = options.nowMs + rules.probeEveryMs;
@@ -122,8 +123,8 @@ export function createProbes(options: {
   }
 
   return {
-    hurry: (peer) => {
-      hurried.add(peer);
+    hurry: (peer, atMs) => {
+      hurried.set(peer, Math.min(atMs, hurried.get(peer) ?? atMs));
     },
     result: (result) => {
       const one = pending.get(result.id);
@@ -158,13 +159,14 @@ export function createProbes(options: {
       if (nowMs >= nextMs) {
         nextMs = nowMs + rules.probeEveryMs;
         const peer = nextOfRound(quiet);
-        if (peer !== null) hurried.add(peer);
+        if (peer !== null) hurried.set(peer, nowMs);
       }
-      for (const peer of hurried) {
+      for (const [peer, atMs] of hurried) {
+        if (nowMs < atMs) continue;
+        hurried.delete(peer);
         const target = targetOf(peer);
         if (target !== null) actions.push(...open(target, nowMs));
       }
-      hurried.clear();
       for (const [id, one] of pending)
         if (one.stage === 'needs-help') actions.push(...askHelp(id, one, helpers, nowMs));
       return actions;
@@ -174,6 +176,10 @@ export function createProbes(options: {
         one.deadlineMs = Math.max(one.deadlineMs + ms, nowMs + rules.answerMs);
     },
     nextWakeMs: () =>
-      Math.min(nextMs, ...[...pending.values()].map(({ deadlineMs }) => deadlineMs)),
+      Math.min(
+        nextMs,
+        ...hurried.values(),
+        ...[...pending.values()].map(({ deadlineMs }) => deadlineMs),
+      ),
   };
 }

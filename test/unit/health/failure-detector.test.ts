@@ -4,6 +4,7 @@ import { createPrng } from '../../../src/base/prng.ts';
 import {
   createFailureDetector,
   type DetectorAction,
+  detectorRules,
 } from '../../../src/health/failure-detector.ts';
 import { createVirtualFlock } from './virtual-flock.ts';
 
@@ -167,4 +168,19 @@ describe('deadlines of one detector', () => {
     // The probe goes out at 1000, help is asked for at 1500; then the loop stands still.
     expect(blamedAt([...upTo(1600), 3600])).toBe(false);
   });
+});
+
+test('a peer whose link closed is asked about a little later: an election goes first', () => {
+  const detector = createFailureDetector({
+    ...{ self: 'me', own: () => ({ incarnation: 1, beat: 1 }), prng: createPrng(4), nowMs: 0 },
+  });
+  detector.setMembers(['me', 'a', 'b'], 0);
+  for (const peer of ['a', 'b']) detector.link(peer, true, 0);
+  detector.step(50);
+  detector.link('a', false, 100);
+  expect(detector.step(100)).toEqual([]);
+  const dueMs = 100 + detectorRules.linkLostMs;
+  expect(detector.nextWakeMs()).toBe(dueMs);
+  expect(detector.step(dueMs - 1)).toEqual([]);
+  expect(detector.step(dueMs)).toMatchObject([{ type: 'probe', peer: 'a' }]);
 });
