@@ -3,6 +3,7 @@
  * keeps a second one away. Everything that can be wrong before an agent is started is found here.
  */
 import {
+  existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -40,6 +41,8 @@ const spareBytes = 256 * 1024 * 1024;
 export interface Place {
   readonly folder: string;
   readonly plans: readonly NodePlan[];
+  /** Who makes the cluster; null: it was made in an earlier demo. */
+  readonly founder: string | null;
   /** Removes the folder unless it is kept. */
   leave(): void;
 }
@@ -105,6 +108,8 @@ export async function preparePlace(options: PlaceOptions): Promise<Place> {
   };
   try {
     checkDisk(folder, bytes);
+    const [first] = members[0] ?? [];
+    const founder = first && !existsSync(join(folder, first)) ? first : null;
     const taken = new Set<number>();
     const plans: NodePlan[] = [];
     for (const [i, [name, role]] of members.entries()) {
@@ -128,7 +133,7 @@ export async function preparePlace(options: PlaceOptions): Promise<Place> {
       mesh: `/ip4/127.0.0.1/tcp/${plan.meshPort}`,
     }));
     await foundFlock(folders, Date.now());
-    return { folder, plans, leave };
+    return { folder, plans, founder, leave };
   } catch (thrown) {
     leave();
     throw thrown;

@@ -6,7 +6,14 @@
 import type { Role } from '../wire/member.ts';
 import { createFlock, type Flock } from './demo-flock.ts';
 import { preparePlace } from './demo-place.ts';
-import { actingLeader, allThere, type Leader, settleVoters, until } from './demo-watch.ts';
+import {
+  actingLeader,
+  allThere,
+  type Leader,
+  leaderOf,
+  settleVoters,
+  until,
+} from './demo-watch.ts';
 import { ExitError } from './exit-code.ts';
 import type { Io } from './io.ts';
 import { clean } from './table.ts';
@@ -14,6 +21,7 @@ import { clean } from './table.ts';
 /** Long enough for a slow machine; on a usual one a leader is there in less than 3 s. */
 const leaderMsMax = 30_000;
 const membersMsMax = 30_000;
+const founderPollMs = 20;
 
 export interface Stage {
   readonly flock: Flock;
@@ -60,6 +68,24 @@ function watchSignals(): { interrupted: Promise<string>; unwatch: () => void } {
   };
 }
 
+/**
+ * Starts all of them. Until the one that makes the cluster listens, the others have nobody to join
+ * and only take its processor time, so a new cluster's founder goes first.
+ */
+async function startAll(
+  flock: Flock,
+  founder: string | null,
+  lost: ReadonlyMap<string, string>,
+): Promise<void> {
+  if (founder !== null) {
+    const node = flock.node(founder);
+    flock.start(founder);
+    const listens = async () => lost.has(founder) || (await leaderOf(node)) !== null || null;
+    await until(`an answer of ${founder}`, leaderMsMax, listens, founderPollMs);
+  }
+  for (const { name } of flock.nodes) if (name !== founder) flock.start(name);
+}
+
 /** Waits for the first leader; an agent that ends meanwhile ends the wait with its last words. */
 async function started(flock: Flock, lost: ReadonlyMap<string, string>): Promise<Leader> {
   return until('a leader', leaderMsMax, async () => {
@@ -95,7 +121,7 @@ export async function onStage<T>(
   let staysUp = false;
   const performed = async (): Promise<T> => {
     const startedMs = performance.now();
-    for (const { name } of flock.nodes) flock.start(name);
+    await startAll(flock, place.founder, lost);
     const leader = await started(flock, lost);
     const electionMs = performance.now() - startedMs;
     say(`${leader.name} leads after ${Math.round(electionMs)} ms`);
