@@ -173,7 +173,7 @@ export function createAgent(config: Config, options: AgentOptions = {}): Agent {
       ...{ node: started, config, clock, folder, health, event, onFailure, need: content },
       replication: () => replication,
       leader: () => seen().leader(),
-      suspend: daemons.suspend,
+      ...{ suspend: daemons.suspend, events: events.newest },
       onLeft: () => options.onLeft?.(),
     });
     const { standing } = maintenance;

@@ -12,6 +12,8 @@ const ringMax = 2000;
 export interface EventLog {
   append(type: string, data: Record<string, unknown>): void;
   after(seq: number, limit: number): AgentEvent[];
+  /** What is in memory, oldest first. */
+  newest(): readonly AgentEvent[];
   onEvent(listener: (event: AgentEvent) => void): () => void;
   /** Stores what happened so far and, from now on, everything. */
   attach(store: EventStore): Promise<void>;
@@ -31,6 +33,7 @@ export function createEventLog(wallMs: () => number): EventLog {
       for (const listener of listeners) listener(event);
     },
     after: (seq, limit) => ring.filter((event) => event.seq > seq).slice(0, limit),
+    newest: () => ring,
     onEvent: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -1,6 +1,11 @@
 /** `why leader`, `why election N`, `why-not NAME`: the stored ballots, counted again. */
 import type { Command } from 'commander';
-import type { ElectionAccount, LeaderAccount, WhyNot } from '../agent/operations/api.ts';
+import type {
+  ElectionAccount,
+  LeaderAccount,
+  TermAccount,
+  WhyNot,
+} from '../agent/operations/api.ts';
 import type { Client } from './client.ts';
 import type { Act } from './program.ts';
 import { tableOf } from './table.ts';
@@ -33,6 +38,29 @@ function electionText(account: ElectionAccount, nameOf: NameOf): string {
   return `${lines.join('\n')}\n\n${tableOf(['OTHER VOTER', 'WHY NOT'], rows)}`;
 }
 
+function attemptText(
+  { ballot, recount, agrees, refused }: ElectionAccount,
+  nameOf: NameOf,
+): string {
+  const what = ballot.kind === 'vote' ? 'asked for votes' : 'asked whether it could win';
+  const no = refused.map(({ peer, code }) => `${nameOf(peer)} (${code})`).join(', ');
+  const outcome = ballot.heldBack ? 'held back' : ballot.won ? 'it could' : 'in vain';
+  const doubt = agrees ? '' : `, COUNTED AGAIN: ${recount}`;
+  return `${nameOf(ballot.candidate)} ${what}: ${outcome}${no === '' ? '' : `; refused by ${no}`}${doubt}`;
+}
+
+function termText({ term, election, attempts, unheard }: TermAccount, nameOf: NameOf): string {
+  const parts = [
+    election === null
+      ? `nobody is known to have won term ${term}\n`
+      : electionText(election, nameOf).trimEnd(),
+  ];
+  if (attempts.length > 0)
+    parts.push(`\n${attempts.map((one) => attemptText(one, nameOf)).join('\n')}`);
+  if (unheard.length > 0) parts.push(`\nnot heard: ${unheard.map(nameOf).join(', ')}`);
+  return `${parts.join('\n')}\n`;
+}
+
 export function addWhyCommands(program: Command, act: Act): void {
   const why = program.command('why').description('why somebody leads, from the stored ballots');
   why
@@ -57,9 +85,9 @@ export function addWhyCommands(program: Command, act: Act): void {
     .action(
       act(async ({ client, args: [term = ''], tell }) => {
         const path = `/v1/why/elections/${encodeURIComponent(term)}`;
-        const account = await client.call<ElectionAccount>('GET', path);
+        const account = await client.call<TermAccount>('GET', path);
         const nameOf = await namesOf(client);
-        tell(account, () => electionText(account, nameOf));
+        tell(account, () => termText(account, nameOf));
       }),
     );
   program

@@ -106,12 +106,13 @@ function leadRoutes(agent: Agent): Route[] {
     route({
       method: 'GET',
       url: '/v1/why/elections/{term}',
-      summary: 'How the election of a term went: votes, refusals, and the counting repeated',
+      summary:
+        'How the election of a term went: the winner, what came to nothing, all counted again',
       access: 'read',
       params: z.object({ term: z.coerce.number().int().min(0) }),
       answers: {
         200: { description: 'The election', schema: account },
-        404: { description: 'No ballot of that term is stored' },
+        404: { description: 'Nobody remembers a ballot of that term' },
       },
       handle: ({ params }) => agent.operations.whyElection(params.term),
     }),

@@ -56,3 +56,4 @@ export const ballotSchema = z.looseObject({
     )
     .max(64),
 });
+export type StoredBallot = z.infer<typeof ballotSchema>;

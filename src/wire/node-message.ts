@@ -14,7 +14,13 @@ import type {
   PinsetRequest,
 } from './federation-message.ts';
 import { certificateSchema } from './member.ts';
-import type { Electable, SafetyAnswer, SafetyQuestion } from './operation-message.ts';
+import type {
+  BallotsAnswer,
+  BallotsQuestion,
+  Electable,
+  SafetyAnswer,
+  SafetyQuestion,
+} from './operation-message.ts';
 
 /** Versions of the node protocol that this build speaks. */
 export const nodeProtocol = { min: 2, max: 2 } as const;
@@ -214,6 +220,8 @@ export function encodeNodeMessage(
     | Electable
     | SafetyQuestion
     | SafetyAnswer
+    | BallotsQuestion
+    | BallotsAnswer
     | ClusterDaemon
     | ClusterDaemonAnswer
     | PinsetRequest

@@ -1,9 +1,11 @@
 /**
  * What nodes ask each other before somebody maintains one of them: could you lead now
  * (`electable`), and would the cluster stand it if this member stopped (`safety`, asked of the
- * leader, which hears everybody).
+ * leader, which hears everybody). And what each remembers of an election (`ballots`), as only the
+ * winner's ballot is in the log.
  */
 import { z } from 'zod';
+import { ballotSchema } from './ballot-record.ts';
 import { stopTurnMsMax } from './operation-command.ts';
 
 const text = z.string().max(512);
@@ -45,3 +47,15 @@ export const safetyAnswerSchema = z.looseObject({
   reserved: z.boolean().optional(),
 });
 export type SafetyAnswer = z.infer<typeof safetyAnswerSchema>;
+
+/** The ballots of one term that the asked node cast as a candidate and still remembers. */
+export const ballotsRequest = 'ballots';
+export const ballotsSchema = z.looseObject({ term: z.int().min(0) });
+export type BallotsQuestion = z.infer<typeof ballotsSchema>;
+
+/** In one answer; a term that was fought over for longer shows its last attempts. */
+export const ballotsMax = 16;
+export const ballotsAnswerSchema = z.looseObject({
+  ballots: z.array(ballotSchema).max(ballotsMax),
+});
+export type BallotsAnswer = z.infer<typeof ballotsAnswerSchema>;

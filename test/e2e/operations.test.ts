@@ -186,6 +186,51 @@ test('drain, switchover, why', async () => {
   expect(await it.leader()).toBe('master-1');
 });
 
+test('an election that came to nothing is told by whoever stood, on every node', async () => {
+  const it = await startFlock(['master-1', 'worker-1', 'worker-2'], 3);
+  await it.leader();
+  const before = await it.status('worker-1');
+  const term = (before?.election.term ?? 0) + 1;
+  const peerOf = (name: string): string | undefined =>
+    before?.members.find((member) => member.name === name)?.peerId;
+  type Told = {
+    election: { agrees: boolean } | null;
+    attempts: { ballot: { candidate: string; won: boolean }; agrees: boolean }[];
+    unheard: string[];
+  };
+  const told = async (by: string): Promise<Told | null> => {
+    const answer = await command(it, by, 'why', 'election', String(term));
+    return answer.exit === 0 ? jsonOf<Told>(answer) : null;
+  };
+  for (const name of ['master-1', 'worker-2']) await it.signal(name, 'SIGKILL');
+  const alone = await until(
+    'worker-1 has tried in vain and says so',
+    async () => {
+      const found = await told('worker-1');
+      return found !== null && found.attempts.length > 0 ? found : null;
+    },
+    { deadlineMs: 60_000, everyMs: 300 },
+  );
+  expect(alone.election).toBeNull();
+  expect(alone.attempts[0]).toMatchObject({
+    ballot: { candidate: peerOf('worker-1'), won: false },
+    agrees: true,
+  });
+  expect([...alone.unheard].sort()).toEqual([peerOf('master-1'), peerOf('worker-2')].sort());
+  it.startAll();
+  await it.leader();
+  const later = await until(
+    'worker-2 tells what worker-1 remembers',
+    async () => {
+      const found = await told('worker-2');
+      return found !== null && found.unheard.length === 0 ? found : null;
+    },
+    { deadlineMs: 60_000, everyMs: 300, seen: () => told('worker-2') },
+  );
+  const candidates = later.attempts.map(({ ballot }) => ballot.candidate);
+  expect(candidates).toContain(peerOf('worker-1'));
+});
+
 test('a pause survives the restart of everybody, and any node ends it', async () => {
   const names = ['master-1', 'worker-1', 'worker-2'];
   const it = await startFlock(names, 3);

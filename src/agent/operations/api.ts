@@ -6,6 +6,17 @@ import type { LeaderAnswer } from '../api.ts';
 
 export type { ElectionAccount, LeaderAccount, WhyNot } from '../../consensus/why.ts';
 
+/** What is known of the election of one term, across the cluster. */
+export interface TermAccount {
+  readonly term: number;
+  /** The winner's ballot, from the log; null: nobody won, or it is not here (yet). */
+  readonly election: ElectionAccount | null;
+  /** What else the candidates remember, by candidate: votes and pre-votes that led to nothing. */
+  readonly attempts: readonly ElectionAccount[];
+  /** Members that did not answer; what they remember is not in here. */
+  readonly unheard: readonly PeerId[];
+}
+
 /** A voter that might lead, by its own word of this moment. */
 export interface Candidate {
   readonly name: string;
@@ -82,5 +93,5 @@ export interface Operations {
   stay(): Promise<void>;
   whyLeader(): Promise<LeaderAccount>;
   whyNot(name: string): Promise<WhyNot>;
-  whyElection(term: number): Promise<ElectionAccount>;
+  whyElection(term: number): Promise<TermAccount>;
 }

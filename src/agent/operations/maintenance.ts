@@ -3,7 +3,7 @@
  * from it for this node, and the operations that people call.
  */
 import type { Clock } from '../../base/clock.ts';
-import type { LeaderAnswer } from '../api.ts';
+import type { AgentEvent, LeaderAnswer } from '../api.ts';
 import type { Config } from '../config.ts';
 import type { DataFolder } from '../data-folder.ts';
 import type { HealthWatch } from '../health/api.ts';
@@ -26,6 +26,8 @@ export interface MaintenanceDeps {
   readonly leader: () => LeaderAnswer;
   readonly health: HealthWatch;
   readonly event: (type: string, data: Record<string, unknown>) => void;
+  /** The newest events of this node, oldest first. */
+  readonly events: () => readonly AgentEvent[];
   /** Why daemons are not healed now, or null: they are again. */
   readonly suspend: (reason: string | null) => void;
   /** This node has left its cluster: the process should end. */
@@ -71,6 +73,7 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
     replication: deps.need,
     isAlive: (peer) => ['alive', 'suspect'].includes(deps.health.of(peer).state),
     leader: deps.leader,
+    events: deps.events,
   });
   return { operations, standing };
 }

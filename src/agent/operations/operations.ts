@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import { AgentError, asAgentError } from '../../base/error.ts';
 import type { Pause } from '../../catalog/query-operations.ts';
 import type { Command } from '../../wire/command.ts';
-import type { LeaderAnswer } from '../api.ts';
+import type { AgentEvent, LeaderAnswer } from '../api.ts';
 import type { Config } from '../config.ts';
 import type { Node } from '../node.ts';
 import type { Replication } from '../replication/api.ts';
@@ -31,6 +31,8 @@ export interface OperationsDeps {
   /** As far as this node knows: it has neither failed nor stopped. */
   readonly isAlive: (peer: PeerId) => boolean;
   readonly event: (type: string, data: Record<string, unknown>) => void;
+  /** The newest events of this node, oldest first. */
+  readonly events: () => readonly AgentEvent[];
   /** Adds that have not been committed yet. */
   readonly adding: () => number;
   /** This node is no member any more: note it in the folder and end the process. */
@@ -51,7 +53,7 @@ export function createOperations(deps: OperationsDeps): Operations & { handBack(
   const { node, clock, standing } = deps;
   const { directory, leadership, runtime, self } = node;
   const switchover = createSwitchover(node);
-  const accounts = createElectionAccounts(node);
+  const accounts = createElectionAccounts({ node, events: deps.events });
   let keepsTurn = false;
   let handingBack = false;
   const safety = createSafety({
