@@ -6,13 +6,14 @@
  * without its key, is noticed and refuses to start.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import { AgentError } from '../base/error.ts';
 import { identityFile, writeDurably } from '../mesh/identity.ts';
 import { certificateSchema } from '../wire/member.ts';
+import { makeFolder } from './make-folder.ts';
 import { finishChange } from './recovery/folder-change.ts';
 
 const hex32 = z.string().regex(/^[0-9a-f]{32}$/);
@@ -141,7 +142,7 @@ function checkTogether(folder: { path: string; logDir: string }, node: NodeFile 
 
 export function openDataFolder(path: string): DataFolder {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path, 0o700);
   } catch (cause) {
     const text = (cause as Error).message;
     throw new AgentError('bad-request', `data folder ${path} can't be made: ${text}`, { cause });

@@ -5,7 +5,6 @@
 import {
   existsSync,
   linkSync,
-  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -15,6 +14,7 @@ import {
 import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
+import { makeFolder } from '../agent/make-folder.ts';
 import type { Role } from '../wire/member.ts';
 import { daemonConfig } from './demo-daemon-config.ts';
 import type { NodePlan } from './demo-flock.ts';
@@ -83,7 +83,7 @@ function checkDisk(folder: string, bytes: number): void {
 function folderFor(keep: string | null): string {
   try {
     if (keep === null) return mkdtempSync(join(tmpdir(), 'bellwether-demo-'));
-    mkdirSync(keep, { recursive: true });
+    makeFolder(keep);
     return resolve(keep);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);

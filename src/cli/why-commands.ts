@@ -46,7 +46,8 @@ function attemptText(
   const no = refused.map(({ peer, code }) => `${nameOf(peer)} (${code})`).join(', ');
   const outcome = ballot.heldBack ? 'held back' : ballot.won ? 'it could' : 'in vain';
   const doubt = agrees ? '' : `, COUNTED AGAIN: ${recount}`;
-  return `${nameOf(ballot.candidate)} ${what}: ${outcome}${no === '' ? '' : `; refused by ${no}`}${doubt}`;
+  const by = no === '' ? '' : `; refused by ${no}`;
+  return `${nameOf(ballot.candidate)} ${what}: ${outcome}${by}${doubt}`;
 }
 
 function termText({ term, election, attempts, unheard }: TermAccount, nameOf: NameOf): string {

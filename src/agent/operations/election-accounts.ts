@@ -73,7 +73,7 @@ export function createElectionAccounts(
       // Everybody speaks for itself alone.
       return ballots.filter(({ candidate }) => candidate === peer);
     } catch {
-      // Down, away or of a version that knows no such question: the caller is told that it is missing.
+      // Down, away or of a version that knows no such question: the caller is told who is missing.
       return null;
     }
   }

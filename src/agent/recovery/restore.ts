@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { AgentError } from '../../base/error.ts';
 import { type CarFacts, readCar } from '../../content/car-file.ts';
@@ -17,6 +17,7 @@ import { type ExtractedBackup, extractBackup } from '../../store/backup-file.ts'
 import { createDisk } from '../../store/disk.ts';
 import { emptyConfiguration } from '../../wire/configuration.ts';
 import type { MemberFile } from '../data-folder.ts';
+import { makeFolder } from '../make-folder.ts';
 import { openStores } from '../stores.ts';
 import { makeAuthority } from '../trust/founding.ts';
 import { type CatalogFacts, firstMaster, installCatalog, seedLog } from './seed.ts';
@@ -134,7 +135,7 @@ export async function restoreBackup(options: {
   await mustBeEmpty(data);
   const dir = `${data}.restoring`;
   await rm(dir, { recursive: true, force: true });
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  makeFolder(dir, 0o700);
   const { extracted, catalog } = await unpack(file, dir);
   const { meta, node } = extracted.header;
   const name = options.name ?? node.name;

@@ -1,10 +1,10 @@
 /** The failure detector among many nodes on a virtual clock: who is blamed, when, and who is not. */
 import { describe, expect, test } from 'vitest';
 import { createPrng } from '../../../src/base/prng.ts';
+import { detectorRules } from '../../../src/health/detector-rules.ts';
 import {
   createFailureDetector,
   type DetectorAction,
-  detectorRules,
 } from '../../../src/health/failure-detector.ts';
 import { createVirtualFlock } from './virtual-flock.ts';
 
