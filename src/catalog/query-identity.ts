@@ -1,4 +1,4 @@
-/** Queries about join tokens and revoked certificates. */
+/** Queries about join tokens, certificates, revocations and the private network's keys. */
 import { z } from 'zod';
 import type { PeerId } from '../base/brand.ts';
 import { defineQuery, statement } from './query.ts';
@@ -66,6 +66,36 @@ export const tokensList = defineQuery(z.object({}), (db) => ({
         grant: String(row.grant_text),
         expiresAtMs: Number(row.expires_at_ms),
         usedBy: row.used_by === null ? null : String(row.used_by),
+      }),
+    ),
+}));
+
+export interface NetworkKeyRecord {
+  readonly fingerprint: string;
+  /** 64 hex digits; for the network's guard alone, never for an answer. */
+  readonly key: string;
+  readonly cluster: string;
+  readonly state: 'added' | 'sending' | 'accepted';
+  readonly atIndex: number;
+  /** Since when it is in this state. */
+  readonly sinceMs: number;
+  /** Who asked for that; empty: it is the first one. */
+  readonly owner: string;
+}
+
+/** Of whichever cluster; empty: the key was never rotated. The newest change comes first. */
+export const networkKeysList = defineQuery(z.object({}), (db) => ({
+  keys: statement(db, 'SELECT * FROM network_keys ORDER BY at_index DESC, fingerprint')
+    .all()
+    .map(
+      (row): NetworkKeyRecord => ({
+        fingerprint: String(row.fingerprint),
+        key: String(row.key),
+        cluster: String(row.cluster),
+        state: row.state as NetworkKeyRecord['state'],
+        atIndex: Number(row.at_index),
+        sinceMs: Number(row.at_ms),
+        owner: String(row.owner),
       }),
     ),
 }));
