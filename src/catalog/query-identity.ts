@@ -85,7 +85,7 @@ export interface NetworkKeyRecord {
 
 /** Of whichever cluster; empty: the key was never rotated. The newest change comes first. */
 export const networkKeysList = defineQuery(z.object({}), (db) => ({
-  keys: statement(db, 'SELECT * FROM network_keys ORDER BY at_index DESC, fingerprint')
+  keys: statement(db, 'SELECT * FROM network_keys ORDER BY fingerprint')
     .all()
     .map(
       (row): NetworkKeyRecord => ({
@@ -97,5 +97,6 @@ export const networkKeysList = defineQuery(z.object({}), (db) => ({
         sinceMs: Number(row.at_ms),
         owner: String(row.owner),
       }),
-    ),
+    )
+    .sort((a, b) => b.atIndex - a.atIndex),
 }));

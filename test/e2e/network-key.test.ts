@@ -68,13 +68,15 @@ async function moreWrites(of: Writer, count: number): Promise<void> {
 
 async function startFlock(): Promise<Flock> {
   const names = ['master-1', 'worker-1', 'worker-2', 'worker-3'];
-  const made = await createFlock({ names: [...names, 'worker-4'], bare: ['worker-4'] });
+  // An election is to come from a rotation or not at all, however busy the machine is.
+  const timing = { heartbeatMs: 500, leaseMs: 5000, electionMsMin: 8000, electionMsMax: 12_000 };
+  const made = await createFlock({ names: [...names, 'worker-4'], bare: ['worker-4'], timing });
   flock = made;
   for (const name of names) made.start(name);
   expect(await made.leader()).toBe('master-1');
   const settled = async () => {
     const page = await made.status('master-1');
-    return page?.election.voters.length === 4 && page.members.length === 4 ? page : null;
+    return page?.election.voters.length === 3 && page.members.length === 4 ? page : null;
   };
   await until('everybody is in', settled, { deadlineMs: 60_000 });
   return made;

@@ -104,10 +104,7 @@ export function createNetworkKeys(deps: NetworkKeysDeps): NetworkKeys {
   async function rotate(owner: string): Promise<NetworkKeysState> {
     const { next, members } = await fresh();
     if (next !== null)
-      throw new AgentError(
-        'conflict',
-        `the key ${next} was added and is not sent yet: switch first`,
-      );
+      throw new AgentError('conflict', `${next} was added and is not sent yet: switch first`);
     const files = members.flatMap(({ name, file }) => (file === null ? [] : `${name}: ${file}`));
     if (files.length > 0)
       throw new AgentError(
@@ -156,10 +153,7 @@ export function createNetworkKeys(deps: NetworkKeysDeps): NetworkKeys {
     const state = await fresh();
     const { next, sending, keys } = state;
     if (next !== null)
-      throw new AgentError(
-        'conflict',
-        `the key ${next} was added and is not sent yet: switch first`,
-      );
+      throw new AgentError('conflict', `${next} was added and is not sent yet: switch first`);
     if (keys.length === 1)
       throw new AgentError('conflict', `the key ${sending} is the only one: nothing to retire`);
     const late = behind(state);

@@ -82,9 +82,9 @@ function refuseStale(ring: Ring, file: string, text: string): void {
   if (ring.accepted.includes(sending)) return;
   throw new AgentError(
     'bad-request',
-    `networkKeyFile: ${file} holds the key ${networkKeyFingerprint(sending)}; the network key was ` +
-      `rotated and is ${networkKeyFingerprint(ring.sending)} now (${ringFile} in the data folder): ` +
-      'take networkKeyFile out of the configuration',
+    `networkKeyFile: ${file} holds the key ${networkKeyFingerprint(sending)}; the network key ` +
+      `was rotated and is ${networkKeyFingerprint(ring.sending)} now (${ringFile} in the data ` +
+      'folder): take networkKeyFile out of the configuration',
   );
 }
 

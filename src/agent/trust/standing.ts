@@ -70,6 +70,10 @@ export function createStanding(deps: StandingDeps): Standing {
       .configuration()
       .members.filter(({ role, peerId }) => role === 'master' && peerId !== mesh.peerId)
       .map(({ peerId }) => peerId);
+  deps.networkKeys.onTold(() => {
+    const { accepts, sends } = deps.networkKeys.told();
+    event('network-keys-changed', { accepts, sends });
+  });
   const { secret } = papers;
   const vault = createVault({ ...{ trust, mesh, secret, masters }, dir: deps.dir, event });
 
@@ -93,11 +97,7 @@ export function createStanding(deps: StandingDeps): Standing {
     const { value } = await stores.catalog.query('network-keys.list', {});
     const { keys } = value as { keys: NetworkKeyRecord[] };
     const own = keys.filter(({ cluster }) => cluster === trust.clusterId);
-    const before = JSON.stringify(deps.networkKeys.told());
     await deps.networkKeys.adopt(own, deps.epoch());
-    const { accepts, sends } = deps.networkKeys.told();
-    if (JSON.stringify(deps.networkKeys.told()) !== before)
-      event('network-keys-changed', { accepts, sends });
   }
 
   /** The authority made something else of this node. */
