@@ -42,6 +42,9 @@ const iso = (ms: Ms): string => new Date(ms).toISOString();
 const list = (parts: readonly string[]): string => parts.join('; ');
 const runs = ({ state }: NetworkKeyFollower): boolean => state === 'alive' || state === 'suspect';
 
+const underWay = (next: string): AgentError =>
+  new AgentError('conflict', `the key ${next} was added and is not sent yet: switch first`);
+
 /** Why a member has not followed to `target`, or null. */
 function whyBehind(said: Said | null, target: string, mustSend: boolean): string | null {
   if (said === null) return 'has not said which keys it accepts: not seen yet, or an older program';
@@ -103,14 +106,13 @@ export function createNetworkKeys(deps: NetworkKeysDeps): NetworkKeys {
 
   async function rotate(owner: string): Promise<NetworkKeysState> {
     const { next, members } = await fresh();
-    if (next !== null)
-      throw new AgentError('conflict', `${next} was added and is not sent yet: switch first`);
+    if (next !== null) throw underWay(next);
     const files = members.flatMap(({ name, file }) => (file === null ? [] : `${name}: ${file}`));
     if (files.length > 0)
       throw new AgentError(
         'conflict',
-        `networkKeyFile is configured (${list(files)}): put that key into network.key of the data ` +
-          'folder and take the setting out, else the next start would read the old key',
+        `networkKeyFile is configured (${list(files)}): put that key into network.key of the ` +
+          'data folder and take the setting out, else the next start would read the old key',
       );
     const silent = members.filter((member) => runs(member) && member.accepts === null);
     if (silent.length > 0)
@@ -152,8 +154,7 @@ export function createNetworkKeys(deps: NetworkKeysDeps): NetworkKeys {
   async function retire(how: { owner: string; force: boolean }): Promise<NetworkKeysState> {
     const state = await fresh();
     const { next, sending, keys } = state;
-    if (next !== null)
-      throw new AgentError('conflict', `${next} was added and is not sent yet: switch first`);
+    if (next !== null) throw underWay(next);
     if (keys.length === 1)
       throw new AgentError('conflict', `the key ${sending} is the only one: nothing to retire`);
     const late = behind(state);
