@@ -18,9 +18,10 @@ const rooms: Record<string, readonly string[]> = {
   plan: ['base', 'wire', 'catalog'],
   supervise: ['base'],
   health: ['base', 'wire'],
-  mesh: ['base', 'wire'],
+  pnet: ['base', 'wire'],
+  mesh: ['base', 'wire', 'pnet'],
   store: ['base', 'wire', 'consensus', 'catalog'],
-  content: ['base', 'wire'],
+  content: ['base', 'wire', 'pnet'],
   daemons: ['base', 'wire', 'supervise', 'health'],
   agent: [
     ...['base', 'wire', 'consensus', 'catalog', 'plan', 'supervise', 'health'],
@@ -48,7 +49,7 @@ const bans: readonly (readonly [RegExp, string])[] = [
 
 /** Packages that only one room may import. */
 const owners: readonly (readonly [RegExp, readonly string[]])[] = [
-  [/^(libp2p$|@libp2p\/|@chainsafe\/)/, ['mesh', 'content']],
+  [/^(libp2p$|@libp2p\/|@chainsafe\/)/, ['mesh', 'content', 'pnet']],
   [/^(@helia\/|ipfs-unixfs|blockstore-fs|@ipld\/)/, ['content']],
   [/^fastify/, ['http']],
   [/^commander/, ['cli']],

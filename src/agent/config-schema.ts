@@ -93,7 +93,10 @@ export const configSchema = z.strictObject({
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
   /** In an empty folder and without peers: make a new cluster (masters only). @default false */
   startCluster: z.boolean(),
-  /** File with the network key, 64 hex digits. @default <data>/network.key */
+  /**
+   * File with the network key, 64 hex digits. While a node has it, the key is not rotated.
+   * @default <data>/network.key
+   */
   networkKeyFile: z.string().min(1).nullable(),
   /** Order among nodes of one role, 0..999; higher leads. @default 0 */
   rank: z.int().min(0).max(999),

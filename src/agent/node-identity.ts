@@ -3,12 +3,10 @@
  * hold a certificate, and its role must be the configured one.
  */
 import { randomInt } from 'node:crypto';
-import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { createPrng } from '../base/prng.ts';
 import type { Mesh, MeshHandlers } from '../mesh/api.ts';
 import { createMesh } from '../mesh/mesh.ts';
-import { loadNetworkKey } from '../mesh/network-key.ts';
 import type { Config } from './config.ts';
 import type { DataFolder } from './data-folder.ts';
 import { createDirectory, type Directory } from './directory.ts';
@@ -16,14 +14,14 @@ import { createLeadership, type Leadership } from './leadership.ts';
 import { createMembership, listenOf, type Membership, type MembershipDeps } from './membership.ts';
 import { checkRole, uncertified } from './start-plan.ts';
 import { type Papers, readPapers } from './trust/authority.ts';
-import { networkKeyFile } from './trust/founding.ts';
+import { type KeyRing, openKeyRing } from './trust/key-ring.ts';
 import { openTrust, type Trust, type TrustDeps } from './trust/trust.ts';
 
 export interface Identity {
   readonly trust: Trust;
   readonly papers: Papers;
   readonly mesh: Mesh;
-  readonly networkKey: string;
+  readonly networkKeys: KeyRing;
   readonly directory: Directory;
   readonly leadership: Leadership;
   readonly membership: Membership;
@@ -45,15 +43,14 @@ export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
   const { config, folder, clock, handlers, cluster } = deps;
   const papers = await readPapers(folder.path);
   if (papers === null) throw uncertified(folder.path);
-  const path = config.networkKeyFile ?? join(folder.path, networkKeyFile);
-  const networkKey = await loadNetworkKey(path, { create: false });
+  const networkKeys = await openKeyRing({ dir: folder.path, file: config.networkKeyFile });
   const mesh = await createMesh(
     { handlers, clock, prng: createPrng(randomInt(2 ** 48 - 1)) },
     {
       dir: folder.path,
       listen: listenOf(config, config.meshPort),
       announce: config.announce,
-      networkKey,
+      networkKey: networkKeys.keys,
       clusterId: () => cluster().clusterId,
     },
   );
@@ -69,5 +66,5 @@ export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
     leader: () => leadership.view().leader,
     leads: () => leadership.view().state === 'leader',
   });
-  return { trust, papers, mesh, networkKey, directory, leadership, membership };
+  return { trust, papers, mesh, networkKeys, directory, leadership, membership };
 }

@@ -29,6 +29,7 @@ import { openStores, type Stores } from './stores.ts';
 import { type ClashWatch, createClashWatch } from './trust/clash-watch.ts';
 import { createDoorLog, type DoorLog } from './trust/door-log.ts';
 import { foundCluster } from './trust/founding.ts';
+import type { KeyRing } from './trust/key-ring.ts';
 import { createStanding, type Standing } from './trust/standing.ts';
 import type { LastRefusal, Trust } from './trust/trust.ts';
 
@@ -61,7 +62,9 @@ export interface Node {
   readonly clashes: ClashWatch;
   readonly doors: DoorLog;
   readonly identity: IdentityFace;
-  readonly networkKey: string;
+  /** Takes over what the applied log says of certificates and network keys, now. */
+  lookAround(): Promise<void>;
+  readonly networkKeys: KeyRing;
   readonly member: MemberFile;
   /** Members of this cluster that are in another epoch. */
   strays(): Stray[];
@@ -244,6 +247,7 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
     const standing = createStanding({
       ...{ ...who, config, clock, peers, stores, dir: folder.path },
       ...{ metrics: deps.metrics, event: deps.event, onFailure: deps.onFailure },
+      epoch: () => member.epoch,
       onCertified: (certificate) => {
         runtime?.post({ type: 'certified', certificate });
         deps.onCertified();
@@ -268,8 +272,8 @@ export function createNodeStarter(deps: NodeDeps): NodeStarter {
       trust: who.trust,
       clashes,
       doors,
-      identity: face,
-      networkKey: who.networkKey,
+      ...{ identity: face, lookAround: standing.look },
+      networkKeys: who.networkKeys,
       get member() {
         const { epochNumber, parentEpoch } = cluster;
         return { ...known, epochNumber, parentEpoch };

@@ -16,6 +16,11 @@ import {
 } from './apply-identity.ts';
 import { applyIndexPut, applyIndexRemove, applyIndexWrite } from './apply-index.ts';
 import {
+  applyNetworkKeyAdd,
+  applyNetworkKeyRetire,
+  applyNetworkKeySend,
+} from './apply-network-keys.ts';
+import {
   applyDrain,
   applyPause,
   applyResume,
@@ -29,7 +34,9 @@ import { applyBallot, applyTakeover } from './apply-records.ts';
 
 /** What only the leader decides by itself; a pause stops it here, on every replica alike. */
 const isAutomatic = (command: SimpleCommand): boolean =>
-  command.type === 'allocation.set' || (command.type === 'pin.rm' && command.automatic === true);
+  command.type === 'allocation.set' ||
+  ((command.type === 'pin.rm' || command.type === 'network-key.send') &&
+    command.automatic === true);
 
 function applySimple(context: ApplyContext, command: SimpleCommand): CommandResult {
   const paused = isAutomatic(command) ? whyPaused(context) : null;
@@ -71,6 +78,12 @@ function applySimple(context: ApplyContext, command: SimpleCommand): CommandResu
       return applyRevocation(context, command);
     case 'certificate.put':
       return applyCertificate(context, command);
+    case 'network-key.add':
+      return applyNetworkKeyAdd(context, command);
+    case 'network-key.send':
+      return applyNetworkKeySend(context, command);
+    case 'network-key.retire':
+      return applyNetworkKeyRetire(context, command);
     case 'federation.found':
       return applyFederation(context, command);
     case 'federation-peer.put':

@@ -28,6 +28,17 @@ export type CertificateRow = {
   at_index: number;
 };
 
+/** A key of the private network that members accept; one of them is sent, one may be added. */
+export type NetworkKeyRow = {
+  fingerprint: string;
+  key: string;
+  cluster: string;
+  state: 'added' | 'sending' | 'accepted';
+  at_index: number;
+  at_ms: number;
+  owner: string;
+};
+
 export const identitySpecs = {
   tokens: {
     name: 'tokens',
@@ -46,6 +57,11 @@ export const identitySpecs = {
     key: ['peer'],
     columns: ['peer', 'generation', 'certificate', 'at_index'],
   },
+  networkKeys: {
+    name: 'network_keys',
+    key: ['fingerprint'],
+    columns: ['fingerprint', 'key', 'cluster', 'state', 'at_index', 'at_ms', 'owner'],
+  },
 };
 
 export const identityTables = `
@@ -61,4 +77,10 @@ export const certificateTables = `
 CREATE TABLE certificates (peer TEXT PRIMARY KEY, generation INTEGER NOT NULL,
   certificate TEXT NOT NULL, at_index INTEGER NOT NULL) WITHOUT ROWID, STRICT;
 CREATE INDEX certificates_by_generation ON certificates (generation, peer);
+`;
+
+export const networkKeyTables = `
+CREATE TABLE network_keys (fingerprint TEXT PRIMARY KEY, key TEXT NOT NULL, cluster TEXT NOT NULL,
+  state TEXT NOT NULL, at_index INTEGER NOT NULL, at_ms REAL NOT NULL, owner TEXT NOT NULL)
+  WITHOUT ROWID, STRICT;
 `;

@@ -1,4 +1,4 @@
-/** Queries about join tokens and revoked certificates. */
+/** Queries about join tokens, certificates, revocations and the private network's keys. */
 import { z } from 'zod';
 import type { PeerId } from '../base/brand.ts';
 import { defineQuery, statement } from './query.ts';
@@ -68,4 +68,35 @@ export const tokensList = defineQuery(z.object({}), (db) => ({
         usedBy: row.used_by === null ? null : String(row.used_by),
       }),
     ),
+}));
+
+export interface NetworkKeyRecord {
+  readonly fingerprint: string;
+  /** 64 hex digits; for the network's guard alone, never for an answer. */
+  readonly key: string;
+  readonly cluster: string;
+  readonly state: 'added' | 'sending' | 'accepted';
+  readonly atIndex: number;
+  /** Since when it is in this state. */
+  readonly sinceMs: number;
+  /** Who asked for that; empty: it is the first one. */
+  readonly owner: string;
+}
+
+/** Of whichever cluster; empty: the key was never rotated. The newest change comes first. */
+export const networkKeysList = defineQuery(z.object({}), (db) => ({
+  keys: statement(db, 'SELECT * FROM network_keys ORDER BY fingerprint')
+    .all()
+    .map(
+      (row): NetworkKeyRecord => ({
+        fingerprint: String(row.fingerprint),
+        key: String(row.key),
+        cluster: String(row.cluster),
+        state: row.state as NetworkKeyRecord['state'],
+        atIndex: Number(row.at_index),
+        sinceMs: Number(row.at_ms),
+        owner: String(row.owner),
+      }),
+    )
+    .sort((a, b) => b.atIndex - a.atIndex),
 }));

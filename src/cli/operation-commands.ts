@@ -21,7 +21,7 @@ const pollMs = 300;
 const drainMsDefault = 600_000;
 
 /** Who asks, for the log: nothing checks it. */
-function ownerOf(): string {
+export function ownerOf(): string {
   const { username } = userInfo();
   return `${username}@${hostname()}`.slice(0, 128);
 }

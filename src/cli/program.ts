@@ -18,6 +18,7 @@ import { addIdentityCommands } from './identity-commands.ts';
 import { addIndexCommands } from './index-commands.ts';
 import type { Io } from './io.ts';
 import { addJoinCommands } from './join-commands.ts';
+import { addNetworkKeyCommands } from './network-key-commands.ts';
 import { addOperationCommands } from './operation-commands.ts';
 import { addPinCommands } from './pin-commands.ts';
 import { addRecoveryCommands } from './recovery-commands.ts';
@@ -93,6 +94,7 @@ function createProgram(io: Io, exit: Run): Command {
   addOperationCommands(program, act);
   addWhyCommands(program, act);
   addIdentityCommands(program, act);
+  addNetworkKeyCommands(program, act);
   for (const leaf of leavesOf(program)) withConnection(leaf);
   addBackupCommands(program, io, exit);
   addRecoveryCommands(program, io, exit);

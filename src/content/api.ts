@@ -4,6 +4,7 @@
  * own with a libp2p host of its own, whose key and addresses are told to the others by gossip.
  */
 import type { CidText, Ms } from '../base/brand.ts';
+import type { NetworkKeys } from '../wire/network-key.ts';
 
 export interface AddEntry {
   /** Relative path with `/`; no `..`. A single file has just its name. */
@@ -46,6 +47,8 @@ export interface ContentEngine {
   /** This node's content host, for the others. */
   provider(): Provider;
   setProviders(providers: readonly Provider[]): void;
+  /** Resolves once connections from here on go by these, also after a restart of the engine. */
+  setNetworkKeys(keys: NetworkKeys): Promise<void>;
   /** Imports as UnixFS by streaming and pins the root here once every block is fsynced. */
   add(entries: AsyncIterable<AddEntry>, onProgress: (bytes: number) => void): Promise<AddedItem>;
   /**

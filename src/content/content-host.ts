@@ -18,12 +18,13 @@ import { createLibp2p } from 'libp2p';
 import type { CID } from 'multiformats/cid';
 import { assert } from '../base/assert.ts';
 import { AgentError } from '../base/error.ts';
+import { createNetworkGuard } from '../pnet/network-guard.ts';
 import { createHandshakeWatch } from '../wire/handshake-watch.ts';
+import type { NetworkKeys } from '../wire/network-key.ts';
 import { type Admission, createAdmission } from './admission.ts';
 import { sendBlocks, type WireBlock } from './block-sender.ts';
 import type { BlockStore } from './block-store.ts';
 import { blockKey, hasherOf } from './cid-text.ts';
-import { createNetworkGuard } from './network-guard.ts';
 
 const connectionsMax = 500;
 const inboundPerSecondMax = 1000; // agents behind one address are not an attack
@@ -125,7 +126,7 @@ async function createHost(options: HostOptions, { admission, onRefused }: Door):
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
-    connectionProtector: createNetworkGuard(options.networkKey, watch),
+    connectionProtector: createNetworkGuard(options.networkKeys, { watch }),
     connectionManager: {
       maxConnections: connectionsMax,
       inboundConnectionThreshold: inboundPerSecondMax,
@@ -187,8 +188,8 @@ export interface HostOptions {
   readonly privateKey: PrivateKey;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
-  /** Swarm key in its file format. */
-  readonly networkKey: string;
+  /** Asked for at every connection: they may change while the host runs. */
+  readonly networkKeys: () => NetworkKeys;
 }
 
 function messageOf(wants: readonly Want[]): Message {

@@ -6,6 +6,7 @@
 import { present } from '../base/assert.ts';
 import type { CidText } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
+import { type NetworkKeys, onlyNetworkKey } from '../wire/network-key.ts';
 import type { AddedItem, PinStatus, Provider } from './api.ts';
 import { createBlockExchange } from './block-exchange.ts';
 import { writeCar } from './car-file.ts';
@@ -14,7 +15,7 @@ import { createContentHost, type RefusedPeer } from './content-host.ts';
 import { openStorage, type StorageDeps } from './content-storage.ts';
 import { listDag } from './dag.ts';
 import { collectGarbage, discardHolder } from './garbage.ts';
-import { openHostKey, swarmKeyText } from './host-key.ts';
+import { openHostKey } from './host-key.ts';
 import { createPinRunner } from './pin-runner.ts';
 import { statusOf } from './pin-table.ts';
 import { createPossession } from './possession.ts';
@@ -29,6 +30,8 @@ const addsMax = 16;
 export interface ContentService {
   provider(): Provider;
   setProviders(providers: readonly Provider[]): void;
+  /** Holds for connections from here on. */
+  setNetworkKeys(keys: NetworkKeys): void;
   add(entries: AsyncIterable<ImportEntry>, onProgress: (bytes: number) => void): Promise<AddedItem>;
   cat(where: { cid: CidText; path: string }, options: ReadOptions): AsyncGenerator<Uint8Array>;
   car(cid: CidText, options: ReadOptions): AsyncGenerator<Uint8Array>;
@@ -55,13 +58,15 @@ export async function openContentService(
   options: EmbeddedOptions,
 ): Promise<ContentService> {
   const { db, files, store, table, monoMs } = openStorage(deps, options);
+  const { networkKey: given } = options;
+  let keys = typeof given === 'string' ? onlyNetworkKey(given) : given;
   const host = await createContentHost(
     { store, onRefused: deps.onRefused },
     {
       privateKey: await openHostKey(options.dir),
       listen: options.listen,
       announce: options.announce ?? [],
-      networkKey: swarmKeyText(options.networkKey),
+      networkKeys: () => keys,
     },
   );
   const exchange = createBlockExchange({ host, monoMs, random: Math.random });
@@ -151,6 +156,9 @@ export async function openContentService(
     setProviders: (providers) => {
       host.setMembers(providers.map(({ peerId }) => peerId));
       if (exchange.setProviders(providers)) runner.hurry();
+    },
+    setNetworkKeys: (next) => {
+      keys = next;
     },
     add,
     cat: (where, read) => readFile({ store, exchange }, where, read),

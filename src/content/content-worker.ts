@@ -144,6 +144,7 @@ function handlersOf(service: ContentService): OperationHandlers {
     ls: (where, timeoutMs) =>
       service.ls(where, { timeoutMs, signal: new AbortController().signal }),
     setProviders: (providers) => done(() => service.setProviders(providers)),
+    setNetworkKeys: (keys) => done(() => service.setNetworkKeys(keys)),
     pin: (cids) => done(() => service.pin(cids)),
     unpin: (cid) => service.unpin(cid).then(() => null),
     pins: () => service.pins(),

@@ -86,6 +86,7 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
   let ready: Promise<void> | null = null;
   let provider: Provider | null = null;
   let providers: readonly Provider[] = [];
+  let { networkKey } = options;
   let lastId = 0;
   let stopping = false;
   let refusal: AgentError | null = null;
@@ -152,7 +153,7 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
   }
 
   async function open(): Promise<void> {
-    const made = (deps.spawn ?? spawnContentWorker)(options);
+    const made = (deps.spawn ?? spawnContentWorker)({ ...options, networkKey });
     let died = false;
     refusal = null;
     const dead = (why: string): void => {
@@ -269,6 +270,14 @@ export function createEmbeddedEngine(deps: EngineDeps, options: EmbeddedOptions)
         const error = thrown instanceof Error ? thrown.message : String(thrown);
         deps.report({ type: 'content-refused', error });
       });
+    },
+    setNetworkKeys: async (keys) => {
+      networkKey = keys;
+      const target = worker;
+      if (target === null) return; // the next thread begins with them
+      // A thread that dies is followed by one that begins with them.
+      await Promise.allSettled([ready]);
+      if (worker === target) await Promise.allSettled([call('setNetworkKeys', [keys])]);
     },
     add,
     cat: (cid, path, { timeoutMs }) =>

@@ -1,7 +1,6 @@
 /**
  * The content host's own identity: an Ed25519 key in `host.key`, made at the first start. It is not
- * the node's key; the node tells the others by signed gossip which content host is its own. Also
- * the network key's text forms.
+ * the node's key; the node tells the others by signed gossip which content host is its own.
  */
 import {
   closeSync,
@@ -47,15 +46,4 @@ export async function openHostKey(folder: string): Promise<PrivateKey> {
   } catch (thrown) {
     throw new AgentError('damaged', `${path} is not a private key`, { cause: thrown });
   }
-}
-
-/** The swarm key file's text, from that text or from its 64 hex digits alone. */
-export function swarmKeyText(text: string): string {
-  const trimmed = text.trim();
-  const digits = /^[0-9a-f]{64}$/i.test(trimmed)
-    ? trimmed
-    : /^\/key\/swarm\/psk\/1\.0\.0\/\s+\/base16\/\s+([0-9a-f]{64})$/i.exec(trimmed)?.[1];
-  if (digits === undefined)
-    throw new AgentError('bad-request', 'networkKey is neither a swarm key nor 64 hex digits');
-  return `/key/swarm/psk/1.0.0/\n/base16/\n${digits.toLowerCase()}`;
 }

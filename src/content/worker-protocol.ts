@@ -7,6 +7,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { CidText, Ms } from '../base/brand.ts';
 import { AgentError, asAgentError, type ErrorCode } from '../base/error.ts';
+import type { NetworkKeys } from '../wire/network-key.ts';
 import type { AddedItem, PinStatus, Provider } from './api.ts';
 import type { RefusedPeer } from './content-host.ts';
 import type { Listing } from './unixfs-read.ts';
@@ -18,8 +19,8 @@ export interface EmbeddedOptions {
   readonly listen: readonly string[];
   /** Multiaddrs to tell the others instead of those listened on; empty: the latter. */
   readonly announce?: readonly string[];
-  /** Swarm key file's text, or its 64 hex digits. */
-  readonly networkKey: string;
+  /** Swarm key file's text, or its 64 hex digits; or several of them. */
+  readonly networkKey: string | NetworkKeys;
   /** Bytes of the disk that content leaves free. @default 256 MiB */
   readonly reserveBytes?: number;
   /** A pin's attempt ends after this long without a block. @default 20_000 */
@@ -36,6 +37,7 @@ export interface Operations {
   ls(where: { cid: CidText; path: string }, timeoutMs: Ms): Listing[];
   exportCar(cids: readonly CidText[], port: MessagePort): null;
   setProviders(providers: readonly Provider[]): null;
+  setNetworkKeys(keys: NetworkKeys): null;
   pin(cids: readonly CidText[]): null;
   unpin(cid: CidText): null;
   pins(): PinStatus[];

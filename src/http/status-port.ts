@@ -18,6 +18,7 @@ import { createFederationRoutes } from './federation-routes.ts';
 import { createHttpMetrics } from './http-metrics.ts';
 import { createIdentityRoutes } from './identity-routes.ts';
 import { createIndexRoutes } from './index-routes.ts';
+import { createNetworkKeyRoutes } from './network-key-routes.ts';
 import { openApiOf } from './openapi.ts';
 import { createOperationRoutes } from './operation-routes.ts';
 import { createPinRoutes } from './pin-routes.ts';
@@ -73,6 +74,7 @@ function routesOf(agent: Agent, metrics: ReturnType<typeof createHttpMetrics>, v
     ...createPinRoutes(agent),
     ...createIndexRoutes(agent),
     ...createIdentityRoutes(agent),
+    ...createNetworkKeyRoutes(agent),
     ...createEventRoutes(agent),
     ...createOperationRoutes(agent),
     ...createRecoveryRoutes(agent),

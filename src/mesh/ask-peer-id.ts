@@ -9,10 +9,15 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { PeerId } from '../base/brand.ts';
 import { AgentError } from '../base/error.ts';
-import { createNetworkGuard } from './network-guard.ts';
-import { parseNetworkKey } from './network-key.ts';
+import { createNetworkGuard } from '../pnet/network-guard.ts';
+import { onlyNetworkKey } from '../wire/network-key.ts';
 
 const askMsMax = 5000;
+
+function guardOf(secret: string): ReturnType<typeof createNetworkGuard> {
+  const keys = onlyNetworkKey(secret);
+  return createNetworkGuard(() => keys);
+}
 
 /** `secret`: 64 hex digits of the private network that it is in; null: none. */
 export async function askPeerId(
@@ -25,9 +30,7 @@ export async function askPeerId(
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
-    ...(secret === null
-      ? {}
-      : { connectionProtector: createNetworkGuard(parseNetworkKey(secret)) }),
+    ...(secret === null ? {} : { connectionProtector: guardOf(secret) }),
     connectionGater: { denyDialMultiaddr: () => false },
     connectionMonitor: { enabled: false },
   });

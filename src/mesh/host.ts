@@ -11,9 +11,10 @@ import type { ComponentLogger, Ed25519PrivateKey, Libp2p, Logger } from '@libp2p
 import { type Ping, ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { createLibp2p } from 'libp2p';
+import { createNetworkGuard, type Traffic } from '../pnet/network-guard.ts';
 import { gossipRecordBytesMax } from '../wire/gossip.ts';
 import { createHandshakeWatch } from '../wire/handshake-watch.ts';
-import { createNetworkGuard, type Traffic } from './network-guard.ts';
+import type { NetworkKeys } from '../wire/network-key.ts';
 
 /** Connections of all peers together. */
 const connectionsMax = 512;
@@ -36,8 +37,8 @@ export interface HostOptions {
   readonly privateKey: Ed25519PrivateKey;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
-  /** Text of a swarm key file. */
-  readonly networkKey: string;
+  /** Asked for at every connection: they may change while the host runs. */
+  readonly networkKeys: () => NetworkKeys;
   /** What goes over the wire is counted up here. */
   readonly traffic?: Traffic;
   /** An incoming connection did not get through the handshake. */
@@ -62,7 +63,7 @@ export function createHost(options: HostOptions): Promise<Host> {
     logger: silentLogger,
     addresses: { listen: [...options.listen], announce: [...options.announce] },
     transports: [tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 })],
-    connectionProtector: createNetworkGuard(options.networkKey, {
+    connectionProtector: createNetworkGuard(options.networkKeys, {
       watch,
       traffic: options.traffic,
     }),

@@ -8,6 +8,7 @@ import type { ClusterId, Ms, PeerId } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, asAgentError } from '../base/error.ts';
 import type { Prng } from '../base/prng.ts';
+import { type NetworkKeys, onlyNetworkKey } from '../wire/network-key.ts';
 import type { Mesh, MeshHandlers, MeshPeer } from './api.ts';
 import { sendBytes } from './byte-stream.ts';
 import { allRefuse, dialAddress, dialPeer, reachesPeer } from './dialer.ts';
@@ -19,7 +20,6 @@ import { askOverConnection, createInstances } from './instances.ts';
 import { countStreams, listLinks } from './link-table.ts';
 import { createLinks, type Links } from './links.ts';
 import { chooseNeighbours } from './neighbours.ts';
-import { parseNetworkKey } from './network-key.ts';
 import { bytesProtocol, createPeerLines, type PeerLines } from './peer-lines.ts';
 import { createReconnector } from './reconnector.ts';
 import { createRecords } from './records.ts';
@@ -51,8 +51,8 @@ export interface MeshOptions {
   readonly listen: readonly string[];
   /** Multiaddrs to tell others instead of those listened on. */
   readonly announce?: readonly string[];
-  /** A swarm key file's text, or 64 hex digits. */
-  readonly networkKey: string;
+  /** A swarm key file's text, or 64 hex digits; a function where the keys may change. */
+  readonly networkKey: string | (() => NetworkKeys);
   /** Gossip of other clusters is refused; null, or a function answering null, while unknown. */
   readonly clusterId?: ClusterId | null | (() => ClusterId | null);
 }
@@ -72,7 +72,7 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
     privateKey: identity.privateKey,
     listen: options.listen,
     announce: options.announce ?? [],
-    networkKey: parseNetworkKey(options.networkKey),
+    networkKeys: keysOf(options.networkKey),
     onHandshakeFailed: handlers.onHandshakeFailed,
   });
 
@@ -270,6 +270,12 @@ export async function createMesh(deps: MeshDeps, options: MeshOptions): Promise<
       ...countStreams(links),
     }),
   };
+}
+
+function keysOf(given: MeshOptions['networkKey']): () => NetworkKeys {
+  if (typeof given === 'function') return given;
+  const only = onlyNetworkKey(given);
+  return () => only;
 }
 
 async function startHost(host: Host): Promise<void> {

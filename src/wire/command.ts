@@ -11,6 +11,7 @@ import { firstIssues, fromCbor } from './checked.ts';
 import { entryBytesMax } from './entry.ts';
 import { federationCommands } from './federation-command.ts';
 import { identityCommands } from './identity-command.ts';
+import { networkKeyCommands } from './network-key-command.ts';
 import { operationCommands } from './operation-command.ts';
 import { readPlainResult } from './plain-result.ts';
 import { fits } from './shape.ts';
@@ -107,6 +108,7 @@ export const simpleCommandSchema = z.discriminatedUnion('type', [
   takeoverPut,
   ...operationCommands,
   ...identityCommands,
+  ...networkKeyCommands,
   ...federationCommands,
 ]);
 export type SimpleCommand = z.infer<typeof simpleCommandSchema>;

@@ -4,6 +4,7 @@
  * speaker leaves out get values that say nothing.
  */
 import { z } from 'zod';
+import { fingerprintSchema, networkKeysMax } from './network-key.ts';
 
 const percent = z.number().min(0).max(100);
 const score = z.int().min(0).max(100);
@@ -80,6 +81,15 @@ export const healthGossipSchema = z.looseObject({
   /** Whether others can dial it, and who could not; null: not known. */
   dialable: z.boolean().nullable().optional(),
   notDialledBy: z.array(z.string().min(1).max(128)).max(8).optional(),
+  /** The private network's keys in force, by fingerprint; an older program doesn't say. */
+  networkKeys: z
+    .looseObject({
+      accepts: z.array(fingerprintSchema).max(networkKeysMax),
+      sends: fingerprintSchema,
+      /** The configured file that the first key came from. */
+      file: z.string().max(256).nullable(),
+    })
+    .optional(),
   /** It stops on purpose and says so with its last word. */
   leaving: z.boolean().default(false),
   /** Whom it cannot reach, up to which of their own records. */

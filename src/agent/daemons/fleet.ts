@@ -3,8 +3,7 @@
  * the agents run, the leader's mirror of the catalog's pins into it, and the configuration that
  * followers start from.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import type { CidText } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError } from '../../base/error.ts';
@@ -16,10 +15,9 @@ import {
   foreignTemplate,
 } from '../../daemons/cluster/template.ts';
 import { askPeerId } from '../../mesh/ask-peer-id.ts';
-import { loadNetworkKey } from '../../mesh/network-key.ts';
 import type { Config } from '../config.ts';
 import type { Node } from '../node.ts';
-import { networkKeyFile } from '../trust/founding.ts';
+import { sendingKeyText } from '../trust/key-ring.ts';
 import { createDaemons, type Daemons } from './daemons.ts';
 import { createFederation } from './federation.ts';
 import { createMirror, type MirrorState } from './mirror.ts';
@@ -67,11 +65,6 @@ function templateUrlOf(statusUrl: string | null, token: string): string {
   return url.href;
 }
 
-async function networkKeyOf(config: Config, dataFolder: string): Promise<string | null> {
-  const path = config.networkKeyFile ?? join(dataFolder, networkKeyFile);
-  return existsSync(path) ? loadNetworkKey(path, { create: false }) : null;
-}
-
 export function createFleet(deps: FleetDeps): Fleet {
   const { config, clock, node } = deps;
   const common = { node, event: deps.event, onFailure: deps.onFailure };
@@ -90,7 +83,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       role: config.role,
       swarmHost: config.meshHost,
       ...{ federation, foreignPeers },
-      networkKey: () => networkKeyOf(config, deps.dataFolder),
+      networkKey: () => sendingKeyText({ dir: deps.dataFolder, file: config.networkKeyFile }),
       wallMs: () => clock.wallMs(),
     },
   });

@@ -2,6 +2,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { DaemonView } from '../../daemons/api.ts';
 import { dialableOf } from '../../health/dialable.ts';
+import type { HealthGossip } from '../../wire/health-record.ts';
 import type { AgentMetrics } from '../metrics.ts';
 import type { Node } from '../node.ts';
 import type { HealthWatch } from './api.ts';
@@ -21,6 +22,13 @@ export interface StartHealthDeps {
   readonly daemons: () => readonly DaemonView[];
   readonly event: (type: string, data: Record<string, unknown>) => void;
   readonly onFailure: (text: string, error: unknown) => void;
+}
+
+const fileCharactersMax = 256;
+
+function networkKeysSaid({ networkKeys }: Node): HealthGossip['networkKeys'] {
+  const { accepts, sends, file } = networkKeys.told();
+  return { accepts: [...accepts], sends, file: file?.slice(0, fileCharactersMax) ?? null };
 }
 
 const stateFigures: Record<string, number> = { alive: 0, suspect: 1, failed: 2, left: 3 };
@@ -77,7 +85,10 @@ export function startHealth(deps: StartHealthDeps): HealthWatch {
     clock,
     contentUp,
     bootstrapPeers,
-    dialable: () => dialableOf(dialBack.found()),
+    alsoSaid: () => ({
+      ...dialableOf(dialBack.found()),
+      networkKeys: networkKeysSaid(node),
+    }),
     event,
     onFailure,
     resources: createResources(deps.dataFolder),

@@ -50,7 +50,7 @@ export interface HealthWatchDeps {
   readonly resources: () => Promise<Resources>;
   readonly contentUp: () => boolean;
   readonly bootstrapPeers: number;
-  readonly dialable: () => Pick<HealthGossip, 'dialable' | 'notDialledBy'>;
+  readonly alsoSaid: () => Pick<HealthGossip, 'dialable' | 'notDialledBy' | 'networkKeys'>;
   readonly daemons: () => readonly DaemonHealth[];
   readonly event: (type: string, data: Record<string, unknown>) => void;
   readonly onFailure: (text: string, error: unknown) => void;
@@ -148,7 +148,7 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
         score: judged.get(facts.type)?.score ?? null,
         version: version?.slice(0, 64) ?? null,
       })),
-      ...deps.dialable(),
+      ...deps.alsoSaid(),
       leaving,
       accused: detector.accusations().map((one) => ({ ...one })),
     };
@@ -265,6 +265,7 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
       prober.start();
       setMembers();
       directory.onChange(setMembers);
+      node.networkKeys.onTold(sayNow);
       lookTimer = setInterval(look, lookEveryMs);
       look();
     },
@@ -291,8 +292,7 @@ export function createHealthWatch(deps: HealthWatchDeps): HealthWatch {
         recordAgeMs: held === null ? null : nowMs() - held.atMs,
       };
     },
-    score: () => own?.score ?? null,
-    resources: () => resources,
+    ...{ score: () => own?.score ?? null, resources: () => resources },
     meshReport: () =>
       meshReportOf(meshFacts(), mesh, { bootstrapPeers: deps.bootstrapPeers, lastHealAt }),
     healMesh,

@@ -1,6 +1,7 @@
 /** What people do to a running cluster, and what they may ask before they do it. */
 import type { Ms, PeerId } from '../../base/brand.ts';
 import type { ElectionAccount, LeaderAccount, WhyNot } from '../../consensus/why.ts';
+import type { MemberState } from '../../health/failure-detector.ts';
 import type { Role } from '../../wire/member.ts';
 import type { LeaderAnswer } from '../api.ts';
 
@@ -75,7 +76,49 @@ export interface By {
   readonly reason: string;
 }
 
+export interface NetworkKeyFollower {
+  readonly name: string;
+  readonly peerId: PeerId;
+  readonly state: MemberState;
+  /** Accepts the key that was added; with none: accepts and sends the one that is sent. */
+  readonly follows: boolean;
+  /** Why it does not; null when it does. */
+  readonly detail: string | null;
+  /** What it last said of itself, by fingerprint; null: nothing yet. */
+  readonly accepts: readonly string[] | null;
+  readonly sends: string | null;
+  /** The configured file that its first key came from. */
+  readonly file: string | null;
+}
+
+/** The private network's keys by fingerprint, and who has followed; never the keys themselves. */
+export interface NetworkKeysState {
+  readonly keys: readonly {
+    readonly fingerprint: string;
+    /** `added`: accepted, to be sent once everybody accepts it; `accepted`: was sent before. */
+    readonly state: 'added' | 'sending' | 'accepted';
+    readonly since: string | null;
+    readonly by: string | null;
+  }[];
+  readonly sending: string;
+  /** The key that was added and is not sent yet. */
+  readonly next: string | null;
+  readonly members: readonly NetworkKeyFollower[];
+}
+
+export interface NetworkKeyOperations {
+  /** From this node's own copy and what it heard. */
+  show(): Promise<NetworkKeysState>;
+  /** Adds a new random key. */
+  rotate(owner: string): Promise<NetworkKeysState>;
+  /** Everybody dials with the added key from here on. */
+  switchOver(how: { owner: string; force: boolean }): Promise<NetworkKeysState>;
+  /** Drops every key but the one that is sent. */
+  retire(how: { owner: string; force: boolean }): Promise<NetworkKeysState>;
+}
+
 export interface Operations {
+  readonly networkKeys: NetworkKeyOperations;
   switchover(how: { to: string | null; dryRun: boolean }): Promise<SwitchoverAnswer>;
   /** null: this node. */
   drain(name: string | null, by: By): Promise<DrainState>;

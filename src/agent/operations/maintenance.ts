@@ -2,7 +2,9 @@
  * The maintenance side of one node, put together: its view of drains and pause with what follows
  * from it for this node, and the operations that people call.
  */
+import type { Ms } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
+import { AgentError } from '../../base/error.ts';
 import type { AgentEvent, LeaderAnswer } from '../api.ts';
 import type { Config } from '../config.ts';
 import type { DataFolder } from '../data-folder.ts';
@@ -11,9 +13,12 @@ import type { Node } from '../node.ts';
 import type { Replication } from '../replication/api.ts';
 import { createSteadyQuery } from '../replication/steady-query.ts';
 import type { Operations } from './api.ts';
+import { createNetworkKeys } from './network-keys.ts';
 import { createOperations } from './operations.ts';
 import { createStanding, type StandingView } from './standing.ts';
 import { createTrouble } from './trouble.ts';
+
+const proposeTimeoutMs: Ms = 10_000;
 
 export interface MaintenanceDeps {
   readonly node: Node;
@@ -56,6 +61,7 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
       deps.suspend(next.paused ? 'paused' : next.draining ? 'draining' : null);
     },
     onOwnTurn: () => operations.handBack(),
+    onRound: () => networkKeys.round(),
     onFailure: (error) => deps.onFailure('drains and pause were not read', error),
   });
 
@@ -75,5 +81,23 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
     leader: deps.leader,
     events: deps.events,
   });
-  return { operations, standing };
+  const proposeOptions = { idempotency: null, timeoutMs: proposeTimeoutMs };
+  const networkKeys = createNetworkKeys({
+    clusterId: node.trust.clusterId,
+    ring: node.networkKeys,
+    members: () => node.directory.configuration().members,
+    healthOf: deps.health.of,
+    query: createSteadyQuery(node.stores.catalog),
+    catchUp: async () => {
+      await node.runtime.read(proposeTimeoutMs);
+      await node.lookAround();
+    },
+    commit: async (command) => {
+      const result = await node.runtime.proposer.propose(command, proposeOptions);
+      if (!result.ok) throw new AgentError(result.code, result.detail);
+    },
+    mayDecide: () => node.runtime.mayAct() !== null && standing.pause() === null,
+    ...{ event, onFailure: deps.onFailure },
+  });
+  return { operations: { ...operations, networkKeys }, standing };
 }

@@ -49,7 +49,9 @@ const pauseState = ({ owner, reason, sinceMs, expiresAtMs }: Pause): PauseState 
   until: expiresAtMs === null ? null : iso(expiresAtMs),
 });
 
-export function createOperations(deps: OperationsDeps): Operations & { handBack(): void } {
+export function createOperations(
+  deps: OperationsDeps,
+): Omit<Operations, 'networkKeys'> & { handBack(): void } {
   const { node, clock, standing } = deps;
   const { directory, leadership, runtime, self } = node;
   const switchover = createSwitchover(node);

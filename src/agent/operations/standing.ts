@@ -18,6 +18,8 @@ export interface StandingDeps {
   readonly tell: (standing: Standing) => void;
   /** This node has the turn to stop, and runs. */
   readonly onOwnTurn: () => void;
+  /** The catalog was looked at. */
+  readonly onRound: () => void;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -61,6 +63,7 @@ export function createStanding(deps: StandingDeps): StandingView {
       told = text;
       deps.tell(standing);
     }
+    deps.onRound();
     return performance.now() - begunMs;
   }
 

@@ -61,10 +61,11 @@ export function createReplication(deps: ReplicationDeps): Replication {
     {
       dir: deps.contentDir,
       listen: listenOf(config, config.content.port),
-      networkKey: node.networkKey,
+      networkKey: node.networkKeys.keys(),
       reserveBytes: config.content.reserveBytes,
     },
   );
+  node.networkKeys.onChange(engine.setNetworkKeys);
   const observed = createObserved();
   const tasks = createTasks(wallMs);
   const adding = createAdding({ engine, tasks, node: config.nodeId, wallMs, propose });
@@ -117,8 +118,7 @@ export function createReplication(deps: ReplicationDeps): Replication {
     wallMs,
     leadsSinceMs: () => leadsSinceMs,
     healthOf: deps.healthOf,
-    mayAct: runtime.mayAct,
-    mayChange,
+    ...{ mayAct: runtime.mayAct, mayChange },
     isDraining: deps.isDraining,
     members: () => directory.configuration().members,
     query,

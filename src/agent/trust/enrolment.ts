@@ -9,7 +9,6 @@ import type { Clock } from '../../base/clock.ts';
 import { AgentError, asAgentError } from '../../base/error.ts';
 import type { TokenRecord } from '../../catalog/query-identity.ts';
 import type { ConfigurationChange } from '../../consensus/api.ts';
-import { parseNetworkKey } from '../../mesh/network-key.ts';
 import {
   type Claims,
   decodeStatement,
@@ -33,6 +32,7 @@ import type { Directory } from '../directory.ts';
 import type { AgentMetrics } from '../metrics.ts';
 import type { PeerService } from '../peer-service.ts';
 import { claimsFor, renewed, signCertificate } from './authority.ts';
+import type { KeyRing } from './key-ring.ts';
 import { createRoles, type IssuedCertificates } from './roles.ts';
 import { signStatement } from './signatures.ts';
 import type { Trust } from './trust.ts';
@@ -46,7 +46,7 @@ export interface EnrolmentDeps {
   readonly trust: Trust;
   /** Holds the signing key where this node is a master. */
   readonly vault: Vault;
-  readonly networkKey: string;
+  readonly networkKeys: KeyRing;
   readonly workersMayLead: boolean;
   readonly directory: Directory;
   readonly addresses: () => string[];
@@ -123,8 +123,8 @@ export function createEnrolment(deps: EnrolmentDeps): IdentityFace {
     const command = { type: 'token.put', id, hash: grant.hash, grant: statement } as const;
     await applied({ ...command, expiresAtMs });
     deps.event('token-created', { id, role, name });
-    const hex = parseNetworkKey(deps.networkKey).split('\n')[2] ?? '';
-    const known = { clusterId: trust.clusterId, networkKey: hex, authority: pair.x };
+    const { sending: networkKey } = deps.networkKeys.keys();
+    const known = { clusterId: trust.clusterId, networkKey, authority: pair.x };
     const token = { ...known, id, secret, role, addresses: addresses.slice(0, addressesMax) };
     return { token: encodeJoinToken(token), id, role, name, expiresAtMs };
   }

@@ -13,9 +13,8 @@ import type { AuthorityPair } from '../../wire/enrolment.ts';
 import type { Role } from '../../wire/member.ts';
 import { type DataFolder, openDataFolder } from '../data-folder.ts';
 import { claimsFor, type PublicAuthority, signCertificate, writePapers } from './authority.ts';
+import { networkKeyFile } from './key-ring.ts';
 import { generateAuthority } from './signatures.ts';
-
-export const networkKeyFile = 'network.key';
 
 export interface NewMember {
   readonly name: string;

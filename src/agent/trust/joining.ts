@@ -13,11 +13,11 @@ import { createPrng } from '../../base/prng.ts';
 import type { Mesh, MeshHandlers } from '../../mesh/api.ts';
 import { writeDurably } from '../../mesh/identity.ts';
 import { createMesh } from '../../mesh/mesh.ts';
-import { parseNetworkKey } from '../../mesh/network-key.ts';
 import { type Claims, decodeClaims, refusalOf } from '../../wire/certificate.ts';
 import { type Enrolled, encodeEnrolment, enrolledSchema } from '../../wire/enrolment.ts';
 import { decodeJoinToken, type JoinToken } from '../../wire/join-token.ts';
 import type { Role } from '../../wire/member.ts';
+import { parseNetworkKey } from '../../wire/network-key.ts';
 import {
   decodeNodeMessage,
   encodeNodeMessage,
@@ -28,7 +28,8 @@ import {
 import type { DataFolder } from '../data-folder.ts';
 import { version } from '../version.ts';
 import { writePapers } from './authority.ts';
-import { makeIdentity, networkKeyFile } from './founding.ts';
+import { makeIdentity } from './founding.ts';
+import { networkKeyFile } from './key-ring.ts';
 import { createVerifier, type Verifier } from './signatures.ts';
 
 const dialTimeoutMs: Ms = 5000;

@@ -3,7 +3,7 @@
  * from its catalog, keeps its own certificate alive, and, on a master, lets others in.
  */
 import type { Clock } from '../../base/clock.ts';
-import type { Revocation, TokenRecord } from '../../catalog/query-identity.ts';
+import type { NetworkKeyRecord, Revocation, TokenRecord } from '../../catalog/query-identity.ts';
 import type { Mesh } from '../../mesh/api.ts';
 import type { Certificate } from '../../wire/member.ts';
 import type { IdentityFace } from '../api.ts';
@@ -17,6 +17,7 @@ import type { Runtime } from '../runtime.ts';
 import type { Stores } from '../stores.ts';
 import { type Papers, writeCertificate } from './authority.ts';
 import { createEnrolment } from './enrolment.ts';
+import type { KeyRing } from './key-ring.ts';
 import { createRenewal, type Renewal } from './renewal.ts';
 import type { IssuedCertificates } from './roles.ts';
 import { isNewer, type Trust } from './trust.ts';
@@ -35,7 +36,9 @@ export interface StandingDeps {
   readonly peers: PeerService;
   readonly trust: Trust;
   readonly papers: Papers;
-  readonly networkKey: string;
+  readonly networkKeys: KeyRing;
+  /** Of the log that is applied here. */
+  readonly epoch: () => string;
   readonly mesh: Mesh;
   readonly directory: Directory;
   readonly leadership: Leadership;
@@ -67,6 +70,10 @@ export function createStanding(deps: StandingDeps): Standing {
       .configuration()
       .members.filter(({ role, peerId }) => role === 'master' && peerId !== mesh.peerId)
       .map(({ peerId }) => peerId);
+  deps.networkKeys.onTold(() => {
+    const { accepts, sends } = deps.networkKeys.told();
+    event('network-keys-changed', { accepts, sends });
+  });
   const { secret } = papers;
   const vault = createVault({ ...{ trust, mesh, secret, masters }, dir: deps.dir, event });
 
@@ -82,6 +89,15 @@ export function createStanding(deps: StandingDeps): Standing {
     trust.setRevocations((value as { revocations: Revocation[] }).revocations);
     await trust.setIssued((await issued()).certificates);
     await adopt();
+    await followKeys();
+  }
+
+  /** Keys of another cluster came with a backup; none at all: the key was never rotated. */
+  async function followKeys(): Promise<void> {
+    const { value } = await stores.catalog.query('network-keys.list', {});
+    const { keys } = value as { keys: NetworkKeyRecord[] };
+    const own = keys.filter(({ cluster }) => cluster === trust.clusterId);
+    await deps.networkKeys.adopt(own, deps.epoch());
   }
 
   /** The authority made something else of this node. */
@@ -128,9 +144,9 @@ export function createStanding(deps: StandingDeps): Standing {
     },
     start: (runtime) => {
       startRenewal();
-      const { networkKey, metrics, peers } = deps;
+      const { networkKeys, metrics, peers } = deps;
       return createEnrolment({
-        ...{ trust, networkKey, directory, clock, peers, metrics, event },
+        ...{ trust, networkKeys, directory, clock, peers, metrics, event },
         vault,
         workersMayLead: deps.config.workersMayLead,
         addresses: () => mesh.addresses(),

@@ -148,6 +148,22 @@ describe('maintenance', () => {
     expect((await run(['forget', 'alive', '--force'])).code).toBe(0);
   });
 
+  test('network-key: step by step, by fingerprint, and with force only where it is asked for', async () => {
+    expect((await run(['network-key', 'switch'])).code).toBe(4);
+    const owner = expect.stringMatching(/.+@.+/);
+    const rotated = await run(['network-key', 'rotate']);
+    expect([rotated.code, rotated.out]).toEqual([0, expect.stringContaining('FOLLOWS bbbbbbbb')]);
+    expect((await run(['network-key', 'switch', '--force'])).code).toBe(0);
+    expect((await run(['network-key', 'retire'])).code).toBe(0);
+    expect(agent.operations.asked).toEqual([
+      { rotate: owner },
+      { switchOver: { owner, force: true } },
+      { retire: { owner, force: false } },
+    ]);
+    const listed = await run(['network-key', 'ls', '--json']);
+    expect(JSON.parse(listed.out)).toMatchObject({ sending: 'bbbbbbbb', next: null });
+  });
+
   test('pause and resume', async () => {
     const paused = await run(['pause', '--reason', 'racks', '--for', '2h']);
     expect([paused.code, paused.out]).toEqual([0, expect.stringContaining('paused')]);

@@ -253,6 +253,30 @@ describe('the thread', () => {
   });
 });
 
+describe('network keys', () => {
+  const [old, next] = ['ef'.repeat(32), '01'.repeat(32)] as const;
+  const both = { sending: old, accepted: [next, old] };
+
+  test('another one is accepted from the moment it is set, and refused again when it is dropped', async () => {
+    const source = await place.open('a');
+    const item = await source.engine.add(entriesOf({ f: bytesOf(6, 1000) }), noProgress);
+    const reader = await place.open('b', { networkKey: next });
+    const provider = () => source.engine.provider();
+    await source.engine.setNetworkKeys(both);
+    source.engine.setProviders([reader.engine.provider()]);
+    reader.engine.setProviders([provider()]);
+    const reading = reader.engine.cat(item.cid, '', { timeoutMs: 30_000 });
+    expect((await readAll(reading)).length).toBe(1000);
+    await source.engine.setNetworkKeys({ sending: old, accepted: [old] });
+    await reader.stop();
+    const again = await place.open('c', { networkKey: next });
+    source.engine.setProviders([again.engine.provider()]);
+    again.engine.setProviders([provider()]);
+    const refused = again.engine.cat(item.cid, '', { timeoutMs: 4000 });
+    await expect(readAll(refused)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+});
+
 describe('who is let in', () => {
   test('a host that no member calls its own gets no block, and the listening side says so', async () => {
     const source = await place.openHere('a');

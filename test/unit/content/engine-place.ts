@@ -75,6 +75,7 @@ function engineOf(
     stop: service.stop,
     provider: service.provider,
     setProviders: service.setProviders,
+    setNetworkKeys: async (keys) => service.setNetworkKeys(keys),
     add: service.add,
     cat: (cid, path, { timeoutMs }) => service.cat({ cid, path }, { timeoutMs, signal }),
     car: (cid, { timeoutMs }) => service.car(cid, { timeoutMs, signal }),

@@ -2,6 +2,7 @@
 import type { LeaderAnswer } from '../../../src/agent/api.ts';
 import type {
   DrainState,
+  NetworkKeysState,
   Operations,
   PauseState,
   SafeToStop,
@@ -28,8 +29,37 @@ export function createFakeOperations(leader: () => LeaderAnswer): FakeOperations
       ...{ electable: false, reason: 'draining', detail: 'it says of itself: draining' },
     },
   ];
+  const keys = { sending: 'aaaaaaaa', next: null as string | null };
+  const keysState = (): NetworkKeysState => ({
+    ...keys,
+    keys: [{ fingerprint: keys.sending, state: 'sending', since: null, by: null }],
+    members: [
+      {
+        ...{ name: 'master-1', peerId: 'peer-1', state: 'alive', follows: true, detail: null },
+        ...{ accepts: [keys.sending], sends: keys.sending, file: null },
+      },
+    ],
+  });
   const fake: FakeOperations = {
     asked,
+    networkKeys: {
+      show: async () => keysState(),
+      rotate: async (owner) => {
+        asked.push({ rotate: owner });
+        keys.next = 'bbbbbbbb';
+        return keysState();
+      },
+      switchOver: async (how) => {
+        if (keys.next === null) throw new AgentError('conflict', 'there is no key to switch to');
+        asked.push({ switchOver: how });
+        Object.assign(keys, { sending: keys.next, next: null });
+        return keysState();
+      },
+      retire: async (how) => {
+        asked.push({ retire: how });
+        return keysState();
+      },
+    },
     refuse: null,
     safety: { safe: true, reasons: [] },
     drainsFor: 0,

@@ -3,7 +3,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { expect, test } from 'vitest';
 import { askPeerId } from '../../../src/mesh/ask-peer-id.ts';
 import { createHost } from '../../../src/mesh/host.ts';
-import { parseNetworkKey } from '../../../src/mesh/network-key.ts';
+import { onlyNetworkKey } from '../../../src/wire/network-key.ts';
 
 const secret = 'ab'.repeat(32);
 
@@ -12,7 +12,7 @@ test('the id comes from the handshake; a wrong secret and a closed port say what
     privateKey: await generateKeyPair('Ed25519'),
     listen: ['/ip4/127.0.0.1/tcp/0'],
     announce: [],
-    networkKey: parseNetworkKey(secret),
+    networkKeys: () => onlyNetworkKey(secret),
   });
   await host.start();
   const [address = ''] = host.getMultiaddrs().map((each) => each.toString().split('/p2p/')[0]);

@@ -7,8 +7,8 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createHost, type Host } from '../../../src/mesh/host.ts';
 import { updateWindowLazily } from '../../../src/mesh/lazy-window.ts';
-import { parseNetworkKey } from '../../../src/mesh/network-key.ts';
 import { encodeGossip } from '../../../src/wire/gossip.ts';
+import { onlyNetworkKey } from '../../../src/wire/network-key.ts';
 import { createFlock, type Flock, peerOf, testKey, until } from './flock.ts';
 
 let flock: Flock;
@@ -24,8 +24,8 @@ afterEach(async () => {
 /** A peer of the network that speaks none of our protocols. */
 async function stranger(): Promise<Host> {
   const privateKey = await generateKeyPair('Ed25519');
-  const networkKey = parseNetworkKey(testKey);
-  const host = await createHost({ privateKey, listen: [], announce: [], networkKey });
+  const keys = onlyNetworkKey(testKey);
+  const host = await createHost({ privateKey, listen: [], announce: [], networkKeys: () => keys });
   hosts.push(host);
   await host.start();
   return host;

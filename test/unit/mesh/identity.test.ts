@@ -3,11 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identityFile, loadIdentity, nextIncarnation } from '../../../src/mesh/identity.ts';
-import {
-  generateNetworkKey,
-  loadNetworkKey,
-  parseNetworkKey,
-} from '../../../src/mesh/network-key.ts';
+import { loadNetworkKey } from '../../../src/mesh/network-key.ts';
+import { parseNetworkKey } from '../../../src/wire/network-key.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -58,18 +55,17 @@ test('incarnations grow, also when the wall clock goes back', async () => {
 });
 
 test('network keys are read as a swarm key file or as bare hex', async () => {
-  const text = generateNetworkKey();
+  const path = join(dir, 'network.key');
+  await expect(loadNetworkKey(path, { create: false })).rejects.toMatchObject({
+    code: 'not-found',
+  });
+  const text = await loadNetworkKey(path, { create: true });
   expect(parseNetworkKey(text)).toBe(text);
   const hex = text.split('\n')[2] ?? '';
   expect(parseNetworkKey(`${hex.toUpperCase()}\n`)).toBe(text);
   expect(text.startsWith('/key/swarm/psk/1.0.0/\n/base16/\n')).toBe(true);
   for (const bad of ['', hex.slice(1), `${hex}0`, `/key/other/\n/base16/\n${hex}`, `${text}x`])
     expect(() => parseNetworkKey(bad)).toThrow(/network key/);
-  const path = join(dir, 'network.key');
-  await expect(loadNetworkKey(path, { create: false })).rejects.toMatchObject({
-    code: 'not-found',
-  });
-  const made = await loadNetworkKey(path, { create: true });
-  expect(await loadNetworkKey(path, { create: true })).toBe(made);
+  expect(await loadNetworkKey(path, { create: true })).toBe(text);
   expect((await stat(path)).mode & 0o777).toBe(0o600);
 });

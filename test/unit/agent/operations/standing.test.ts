@@ -9,7 +9,7 @@ const by = { owner: 'ann', reason: '', sinceMs: 0 };
 function bench() {
   const told: Standing[] = [];
   const none: OperationRecords = { drains: [], pause: null, stopping: null };
-  const state = { records: none, wallMs: 1000, ownTurns: 0 };
+  const state = { records: none, wallMs: 1000, ownTurns: 0, rounds: 0 };
   const waiting: (() => void)[] = [];
   const standing = createStanding({
     self: 'me',
@@ -22,6 +22,9 @@ function bench() {
     },
     onOwnTurn: () => {
       state.ownTurns += 1;
+    },
+    onRound: () => {
+      state.rounds += 1;
     },
     onFailure: (error) => {
       throw error;
@@ -46,6 +49,7 @@ test('what changes is told once', async () => {
   expect([standing.isDraining('me'), standing.isDraining('you')]).toEqual([true, false]);
   await standing.stop();
   expect(told).toHaveLength(2);
+  expect(state.rounds).toBeGreaterThanOrEqual(2);
 });
 
 test('an expired pause is none', async () => {

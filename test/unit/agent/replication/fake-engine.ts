@@ -41,6 +41,7 @@ export function createFakeEngine(secret = 'bytes'): FakeEngine {
     stop: () => Promise.resolve(),
     provider: () => ({ peerId: 'content', addresses: [] }),
     setProviders: () => undefined,
+    setNetworkKeys: async () => undefined,
     add: async (entries, onProgress) => {
       let bytes = 0;
       let files = 0;
