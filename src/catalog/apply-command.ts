@@ -9,6 +9,7 @@ import type { IndexWrite, IndexWrites } from '../wire/index-write.ts';
 import { type ApplyContext, done, refused } from './apply-context.ts';
 import { applyFederation, applyFederationPeer } from './apply-federation.ts';
 import {
+  applyAuthority,
   applyCertificate,
   applyRevocation,
   applyTokenPut,
@@ -71,6 +72,8 @@ function applySimple(context: ApplyContext, command: SimpleCommand): CommandResu
       return applyRevocation(context, command);
     case 'certificate.put':
       return applyCertificate(context, command);
+    case 'authority.put':
+      return applyAuthority(context, command);
     case 'federation.found':
       return applyFederation(context, command);
     case 'federation-peer.put':

@@ -28,6 +28,17 @@ export type CertificateRow = {
   at_index: number;
 };
 
+/**
+ * What the authority signed about itself and about revoked keys. The text is the key: a worthless
+ * statement takes no other one's place.
+ */
+export type StatementRow = {
+  statement: string;
+  kind: string;
+  at_index: number;
+  at_ms: number;
+};
+
 export const identitySpecs = {
   tokens: {
     name: 'tokens',
@@ -46,6 +57,11 @@ export const identitySpecs = {
     key: ['peer'],
     columns: ['peer', 'generation', 'certificate', 'at_index'],
   },
+  statements: {
+    name: 'statements',
+    key: ['statement'],
+    columns: ['statement', 'kind', 'at_index', 'at_ms'],
+  },
 };
 
 export const identityTables = `
@@ -61,4 +77,10 @@ export const certificateTables = `
 CREATE TABLE certificates (peer TEXT PRIMARY KEY, generation INTEGER NOT NULL,
   certificate TEXT NOT NULL, at_index INTEGER NOT NULL) WITHOUT ROWID, STRICT;
 CREATE INDEX certificates_by_generation ON certificates (generation, peer);
+`;
+
+export const statementTables = `
+CREATE TABLE statements (statement TEXT PRIMARY KEY, kind TEXT NOT NULL,
+  at_index INTEGER NOT NULL, at_ms REAL NOT NULL) WITHOUT ROWID, STRICT;
+CREATE INDEX statements_by_index ON statements (at_index, statement);
 `;

@@ -6,7 +6,7 @@
  */
 import type { Query } from './query.ts';
 import { federationGet } from './query-federation.ts';
-import { certificatesList, revocationsList, tokensList } from './query-identity.ts';
+import { certificatesList, revocationsList, statementsList, tokensList } from './query-identity.ts';
 import { indexCounts, indexGet, indexList, searchText } from './query-index.ts';
 import { operations } from './query-operations.ts';
 import {
@@ -42,6 +42,7 @@ export const queries: Readonly<Record<string, Query>> = {
   'tokens.list': tokensList,
   'revocations.list': revocationsList,
   'certificates.list': certificatesList,
+  'statements.list': statementsList,
   'federation.get': federationGet,
   stats,
 };

@@ -7,7 +7,12 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { AgentError } from '../base/error.ts';
 import type { SqlValue } from './digest.ts';
-import { certificateTables, identitySpecs, identityTables } from './identity-schema.ts';
+import {
+  certificateTables,
+  identitySpecs,
+  identityTables,
+  statementTables,
+} from './identity-schema.ts';
 import type { TableSpec } from './table.ts';
 
 /** Every change of the tables is a step of its own at the end of `steps`, taken once. */
@@ -224,7 +229,7 @@ CREATE TABLE federation_peers (node TEXT PRIMARY KEY, kind TEXT NOT NULL, peer_i
 /** In order, never changed once released: a catalog of version n has taken the first n. */
 const steps: readonly string[] = [
   ...[firstTables, operationTables, identityTables, federationTables],
-  certificateTables,
+  ...[certificateTables, statementTables],
 ];
 export const schemaVersion = steps.length;
 

@@ -6,7 +6,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { decode as decodeCbor } from '../wire/cbor.ts';
 import { type Counters, createCounters } from './counters.ts';
 import { createSetDigest, emptyDigest, type SetDigest } from './digest.ts';
-import type { CertificateRow, RevocationRow, TokenRow } from './identity-schema.ts';
+import type { CertificateRow, RevocationRow, StatementRow, TokenRow } from './identity-schema.ts';
 import type {
   BallotRow,
   DrainRow,
@@ -41,6 +41,7 @@ export interface Tables {
   readonly tokens: Table<TokenRow>;
   readonly revocations: Table<RevocationRow>;
   readonly certificates: Table<CertificateRow>;
+  readonly statements: Table<StatementRow>;
   readonly federation: Table<FederationRow>;
   readonly federationPeers: Table<FederationPeerRow>;
   readonly state: readonly Table<Row>[];
@@ -88,6 +89,7 @@ export function createTables(db: DatabaseSync): Tables {
     tokens: table<TokenRow>('tokens'),
     revocations: table<RevocationRow>('revocations'),
     certificates: table<CertificateRow>('certificates'),
+    statements: table<StatementRow>('statements'),
     federation: table<FederationRow>('federation'),
     federationPeers: table<FederationPeerRow>('federationPeers'),
   };

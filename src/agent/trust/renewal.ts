@@ -1,6 +1,7 @@
 /**
  * Keeps this node certified: well before its certificate runs out, and also when it has run out
- * already, it gets the next one with the same rights. A master signs its own; others ask a master.
+ * already, it gets the next one with the same rights; so it does when its authority has a
+ * successor. A master signs its own; others ask a master.
  * The same rounds see to it that a master has the key to sign with, and nobody else.
  */
 import type { Ms, PeerId } from '../../base/brand.ts';
@@ -35,8 +36,8 @@ export interface RenewalDeps {
 
 export interface Renewal {
   start(): void;
-  /** Looks now: this node was certified in another role. */
-  poke(): void;
+  /** Looks soon: this node was certified in another role, or the authority has a successor. */
+  poke(inMs?: Ms): void;
   stop(): Promise<void>;
 }
 
@@ -47,7 +48,13 @@ export function createRenewal(deps: RenewalDeps): Renewal {
   let again = false;
   let work: Promise<void> = Promise.resolve();
 
-  const isDue = (): boolean => trust.own().claims.exp * 1000 - clock.wallMs() < renewBeforeMs;
+  /** The time of the certificate, or that of the authority that signed it, comes to its end. */
+  function isDue(): boolean {
+    const { claims, by } = trust.own();
+    const { authorities } = trust;
+    if (claims.exp * 1000 - clock.wallMs() < renewBeforeMs) return true;
+    return authorities.place(by) < authorities.place(authorities.newest());
+  }
 
   async function ask(): Promise<string> {
     const body = encodeEnrolment({ certificate: trust.own().text });
@@ -57,7 +64,9 @@ export function createRenewal(deps: RenewalDeps): Renewal {
       if (!linked.has(master)) continue;
       try {
         const answer = await mesh.request(master, 'renew', body, { timeoutMs: askTimeoutMs });
-        return decodeNodeMessage('renewed', renewSchema, answer).certificate;
+        const { certificate, chain } = decodeNodeMessage('renewed', renewSchema, answer);
+        if (chain !== undefined) await trust.authorities.offer(chain);
+        return certificate;
       } catch (thrown) {
         last = asAgentError(thrown).message;
       }
@@ -74,11 +83,16 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     deps.onRenewed();
   }
 
+  async function round(): Promise<void> {
+    // First the certificate: a master whose own is of a retired authority gets no secret.
+    if (isDue() && deps.vault.secret() === null) await renew();
+    await deps.vault.settle();
+    if (isDue()) await renew();
+  }
+
   function look(): void {
     timer = null;
-    work = deps.vault
-      .settle()
-      .then(() => (isDue() ? renew() : undefined))
+    work = round()
       .then(
         () => lookMs,
         (error: unknown) => {
@@ -92,12 +106,13 @@ export function createRenewal(deps: RenewalDeps): Renewal {
       });
   }
 
-  function poke(): void {
+  function poke(inMs: Ms = 0): void {
+    if (stopped) return;
     // A look that is under way may have missed it.
     if (timer === null) again = true;
     else {
       clearTimeout(timer);
-      look();
+      timer = setTimeout(look, inMs);
     }
   }
 

@@ -36,6 +36,7 @@ export async function trustOf(
       authority: { version: 1, clusterId, trusted: [pair.x] },
       certificate: await certify(self, { role }),
       secret: null,
+      next: [],
     },
     onRefused: (refusal) => refusals.push(refusal),
   });

@@ -38,21 +38,21 @@ test('time goes on after a certificate was shown', async () => {
   wallMs += 1000;
   expect(trust.judge('p')).toMatchObject({ refusal: { code: 'certificate-expired' } });
   // It may still be renewed.
-  expect(await trust.examine('p', await certify('p'))).toMatchObject({ name: 'p' });
+  expect(await trust.examine('p', await certify('p'))).toMatchObject({ claims: { name: 'p' } });
 });
 
 test('a revocation counts at once and for good, a lower generation for nothing', async () => {
   const trust = await trustOf('self');
-  const row = { peer: 'p', name: 'p', reason: '', atMs: 0 };
+  const row = { peer: 'p', name: 'p', reason: '', atMs: 0, atIndex: 5 };
   const second = await certify('p', { role: 'leecher', change: { gen: 2 } });
   await trust.learn('p', await certify('p'));
-  trust.setRevocations([{ ...row, floor: 2 }]);
+  await trust.follow([], [{ ...row, floor: 2 }]);
   expect(trust.judge('p')).toMatchObject({ refusal: { code: 'certificate-revoked' } });
   expect(await trust.learn('p', second)).toMatchObject({ role: 'leecher' });
   const old = trust.learn('p', await certify('p'));
   await expect(old).rejects.toMatchObject({ code: 'certificate-revoked' });
   expect(trust.judge('p')).toMatchObject({ certificate: { role: 'leecher' } });
-  trust.setRevocations([{ ...row, floor: 3 }]);
+  await trust.follow([], [{ ...row, floor: 3 }]);
   await expect(trust.examine('p', second)).rejects.toMatchObject({ code: 'certificate-revoked' });
 });
 
@@ -77,7 +77,7 @@ test('what the log brought counts when the authority signed it, for its own key,
   const trust = await trustOf('self');
   await trust.learn('p', await certify('p', { role: 'master' }));
   const second = await certify('p', { role: 'leecher', change: { gen: 2 } });
-  const row = { peer: 'p', generation: 2 };
+  const row = { peer: 'p', generation: 2, atIndex: 5 };
   const forged = await certify('p', { role: 'leecher', by: stranger, change: { gen: 2 } });
   const others = await certify('q', { role: 'leecher', change: { gen: 2 } });
   for (const certificate of [forged, others, 'x']) {
@@ -88,6 +88,9 @@ test('what the log brought counts when the authority signed it, for its own key,
   expect(trust.judge('p')).toMatchObject({ certificate: { role: 'leecher' } });
   // A renewal goes on from the newest, whatever is shown for it.
   const old = await certify('p', { role: 'master' });
-  expect(await trust.examine('p', old)).toMatchObject({ role: 'leecher', gen: 2 });
+  expect(await trust.examine('p', old)).toMatchObject({
+    claims: { role: 'leecher', gen: 2 },
+    counts: true,
+  });
   expect(trust.issued('self')).toBeNull();
 });
