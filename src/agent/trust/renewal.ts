@@ -23,9 +23,9 @@ const askTimeoutMs: Ms = 10_000;
 export interface RenewalDeps {
   readonly trust: Trust;
   readonly vault: Vault;
-  readonly mesh: Mesh;
+  readonly mesh: Pick<Mesh, 'request'>;
   readonly clock: Clock;
-  /** Masters that could be asked. */
+  /** Masters that could be asked, the nearest first. */
   readonly masters: () => readonly PeerId[];
   /** Keeps the certificate in the data folder. */
   readonly write: (text: string) => Promise<void>;
@@ -58,10 +58,8 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 
   async function ask(): Promise<string> {
     const body = encodeEnrolment({ certificate: trust.own().text });
-    const linked = new Set(mesh.links().flatMap((link) => (link.connected ? link.peerId : [])));
-    let last = 'no master is linked';
+    let last = 'this node knows no other master';
     for (const master of deps.masters()) {
-      if (!linked.has(master)) continue;
       try {
         const answer = await mesh.request(master, 'renew', body, { timeoutMs: askTimeoutMs });
         const { certificate, chain } = decodeNodeMessage('renewed', renewSchema, answer);

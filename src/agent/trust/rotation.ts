@@ -78,29 +78,38 @@ export function createRotation(deps: RotationDeps): Rotation {
     };
   }
 
+  /** null: it has it; otherwise why not, from a master that could be asked or could not. */
+  async function give(next: AuthorityPair, to: PeerId): Promise<AgentError | null> {
+    try {
+      await deps.ask(to, nextRequest, encodeEnrolment(next), askTimeoutMs);
+      return null;
+    } catch (thrown) {
+      return asAgentError(thrown);
+    }
+  }
+
   /** Every linked master has it afterwards; one that refuses it stops the rotation. */
-  async function giveToMasters(next: AuthorityPair): Promise<[held: string[], waiting: string[]]> {
+  async function giveToMasters(
+    next: AuthorityPair,
+  ): Promise<{ held: string[]; waiting: string[] }> {
     const linked = new Set(deps.linked());
     const others = directory
       .configuration()
       .members.filter(({ role, peerId }) => role === 'master' && peerId !== directory.self);
+    const answers = await Promise.all(others.map(({ peerId }) => give(next, peerId)));
     const held = [trust.own().member.name];
     const waiting: string[] = [];
-    for (const { name, peerId } of others) {
-      if (!linked.has(peerId)) {
-        waiting.push(name);
-        continue;
-      }
-      try {
-        await deps.ask(peerId, nextRequest, encodeEnrolment(next), askTimeoutMs);
-        held.push(name);
-      } catch (thrown) {
-        const { code, message } = asAgentError(thrown);
-        const detail = `nothing was changed: ${name} did not take the new secret: ${message}`;
-        throw new AgentError(code, detail, { cause: thrown });
-      }
+    for (const [i, { name, peerId }] of others.entries()) {
+      const error = answers[i] ?? null;
+      if (error !== null && linked.has(peerId))
+        throw new AgentError(
+          error.code,
+          `nothing was changed: ${name} did not take the new secret: ${error.message}`,
+          { cause: error },
+        );
+      (error === null ? held : waiting).push(name);
     }
-    return [held, waiting];
+    return { held, waiting };
   }
 
   async function rotateAuthority(): Promise<AuthorityRotated> {
@@ -114,7 +123,7 @@ export function createRotation(deps: RotationDeps): Rotation {
       );
     const to = await generateAuthority();
     await deps.vault.hold(to);
-    const [heldBy, waiting] = await giveToMasters(to);
+    const { held: heldBy, waiting } = await giveToMasters(to);
     const statement = await signSuccession(trust.clusterId, { from, to }, clock.wallMs());
     await deps.applied({ type: 'authority.put', kind: 'succession', statement });
     await deps.catchUp();

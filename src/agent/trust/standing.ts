@@ -2,6 +2,7 @@
  * What keeps a running node's standing: it hears of revocations and of certificates in another role
  * from its catalog, keeps its own certificate alive, and, on a master, lets others in.
  */
+import type { PeerId } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { LoggedStatement, Revocation, TokenRecord } from '../../catalog/query-identity.ts';
 import type { Mesh } from '../../mesh/api.ts';
@@ -67,11 +68,16 @@ export function createStanding(deps: StandingDeps): Standing {
   let written = papers.authority;
   let looking: Promise<void> = Promise.resolve();
 
-  const masters = () =>
-    directory
+  const linked = () => mesh.links().flatMap((link) => (link.connected ? link.peerId : []));
+  /** Those that are linked first; the others are dialled when they are asked. */
+  function masters(): PeerId[] {
+    const near = new Set(linked());
+    const all = directory
       .configuration()
       .members.filter(({ role, peerId }) => role === 'master' && peerId !== mesh.peerId)
       .map(({ peerId }) => peerId);
+    return [...all.filter((peer) => near.has(peer)), ...all.filter((peer) => !near.has(peer))];
+  }
   const { secret, next } = papers;
   const vault = createVault({ ...{ trust, mesh, secret, next, masters }, dir: deps.dir, event });
 
@@ -181,7 +187,7 @@ export function createStanding(deps: StandingDeps): Standing {
           await look();
         },
         ask: (peer, name, body, timeoutMs) => mesh.request(peer, name, body, { timeoutMs }),
-        linked: () => mesh.links().flatMap((link) => (link.connected ? link.peerId : [])),
+        linked,
         tokens: async () => {
           const { value } = await stores.catalog.query('tokens.list', {});
           return (value as { tokens: TokenRecord[] }).tokens;

@@ -31,8 +31,8 @@ export interface VaultDeps {
   /** Of successors that the log did not bring yet. */
   readonly next: readonly AuthorityPair[];
   readonly trust: Trust;
-  readonly mesh: Mesh;
-  /** Other masters that could be asked. */
+  readonly mesh: Pick<Mesh, 'request'>;
+  /** Other masters that could be asked, the nearest first. */
   readonly masters: () => readonly PeerId[];
   readonly event: (type: string, data: Record<string, unknown>) => void;
 }
@@ -50,7 +50,12 @@ export interface Vault {
 
 /** Throws where the two parts are not one key. */
 export async function mustBePair(pair: AuthorityPair, clusterId: string): Promise<void> {
-  const probe = await signStatement(pair, 'authority', { iss: clusterId });
+  const probe = await signStatement(pair, 'authority', { iss: clusterId }).catch(
+    (cause: unknown) => {
+      const why = 'the secret is not that of its public key';
+      throw new AgentError('certificate-invalid', why, { cause });
+    },
+  );
   await (await createVerifier([pair.x])).verify('authority', probe);
 }
 
@@ -66,10 +71,8 @@ export function createVault(deps: VaultDeps): Vault {
   const current = (): AuthorityPair | null => held().find(isSigner) ?? null;
 
   async function ask(): Promise<AuthorityPair> {
-    const linked = new Set(mesh.links().flatMap((link) => (link.connected ? link.peerId : [])));
-    let last = 'no master is linked';
+    let last = 'this node knows no other master';
     for (const master of deps.masters()) {
-      if (!linked.has(master)) continue;
       try {
         const nothing = new Uint8Array(0);
         const options = { timeoutMs: askTimeoutMs };
