@@ -53,7 +53,9 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     const { claims, by } = trust.own();
     const { authorities } = trust;
     if (claims.exp * 1000 - clock.wallMs() < renewBeforeMs) return true;
-    return authorities.place(by) < authorities.place(authorities.newest());
+    if (authorities.place(by) < authorities.place(authorities.newest())) return true;
+    // It was certified in another role by an authority that is retired by now.
+    return trust.judge(claims.sub).refusal?.code === 'authority-retired';
   }
 
   async function ask(): Promise<string> {
