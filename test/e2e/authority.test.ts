@@ -25,6 +25,8 @@ let writer: Writer;
 let stolen: AuthorityPair;
 let clusterId = '';
 let oldKey = '';
+/** The one that signs. */
+let key = '';
 
 const fileOf = (name: string, file: string): string =>
   readFileSync(join(flock.node(name).data, file), 'utf8');
@@ -48,7 +50,10 @@ const followed = (seenBy: string, ...names: string[]): Promise<Report> =>
       const report = await reportAt(seenBy);
       const done = (name: string) =>
         report?.members.some((one) => one.name === name && one.followed) === true;
-      return report && names.every(done) ? report : null;
+      const signs = report?.authorities.some(
+        (one) => one.fingerprint === key && one.state === 'signing',
+      );
+      return report && signs && names.every(done) ? report : null;
     },
     { deadlineMs: 120_000, seen: () => reportAt(seenBy) },
   );
@@ -84,8 +89,9 @@ let tokens: string[] = [];
 beforeAll(async () => {
   // Slow elections: a busy machine causes none, so one that happens is the rotation's.
   const pace = { heartbeatMs: 1000, leaseMs: 5000, electionMsMin: 6000, electionMsMax: 9000 };
-  flock = await createFlock({ names: all, timing: { ...pace, voterGraceMs: 600_000 } });
-  flock.startAll();
+  const timing = { ...pace, voterGraceMs: 600_000 };
+  flock = await createFlock({ names: [...all, 'leecher-1'], bare: ['leecher-1'], timing });
+  for (const name of all) flock.start(name);
   leader = await flock.leader(120_000);
   await until(
     'five voters',
@@ -125,6 +131,7 @@ test('rotate: whoever is up follows, the secret is on both masters, two wait', a
     heldBy: ['master-2', 'master-1'],
     waiting: ['master-3'],
   });
+  key = jsonOf<{ fingerprint: string }>(done).fingerprint;
   const { authorities, members } = await followed('worker-1', ...up);
   expect(authorities).toEqual([
     { fingerprint: oldKey, state: 'accepted' },
@@ -238,12 +245,29 @@ test('two masters rotate at once: one key follows the other, or one is told that
     [0, 0],
     [0, 4],
   ]).toContainEqual(exits);
+  const made = ended
+    .filter(({ exit }) => exit === 0)
+    .map((one) => jsonOf<{ fingerprint: string; was: string }>(one));
+  // Of two, the one that nobody follows.
+  key = made.find((one) => made.every(({ was }) => was !== one.fingerprint))?.fingerprint ?? '';
   await followed('worker-1', ...all);
   const { authorities } = await followed('master-2', ...all);
   const done = exits.filter((exit) => exit === 0).length;
   expect(authorities.map(({ state }) => state)).toEqual(
     ['retired', 'accepted', 'accepted', 'signing'].slice(done === 2 ? 0 : 1).with(0, 'retired'),
   );
+});
+
+test('a machine that joins afterwards reads the whole story from the first key on', async () => {
+  const { data } = flock.node('leecher-1');
+  const flags = ['--name', 'leecher-1', '--data', data, '--no-start', '--json'];
+  const joined = await runCommand(flock.program, ['join', await token(), ...flags]);
+  expect(joined, joined.err).toMatchObject({ exit: 0 });
+  flock.start('leecher-1');
+  const { authorities, statementsIgnored } = await followed('leecher-1', ...all, 'leecher-1');
+  expect(authorities).toEqual((await reportAt('master-1'))?.authorities);
+  expect(authorities[0]).toEqual({ fingerprint: oldKey, state: 'retired' });
+  expect(statementsIgnored).toBe((await reportAt('master-1'))?.statementsIgnored);
 });
 
 test('revoked by a signed statement: out, refused on both sides; nothing was lost, nobody elected', async () => {

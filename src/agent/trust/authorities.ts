@@ -37,7 +37,7 @@ export interface Authorities {
   follow(statements: readonly LoggedStatement[]): Promise<void>;
   /** What a peer shows; what doesn't follow from a key that counts is passed over. */
   offer(chain: readonly string[]): Promise<void>;
-  /** Told when other keys count than before; one listener. */
+  /** Told when other keys count than before, or another one signs; one listener. */
   onChanged(listener: () => void): void;
 }
 
@@ -69,14 +69,15 @@ export async function openAuthorities(folder: PublicAuthority): Promise<Authorit
   const accepted = (): string[] => all().filter(counts);
 
   let verifier = await createVerifier(all());
-  let [verified, counted] = [all().join(), accepted().join()];
+  const state = (): string => [...accepted(), papers.trusted.at(-1)].join();
+  let [verified, told] = [all().join(), state()];
   async function refresh(): Promise<void> {
     if (all().join() !== verified) {
       verifier = await createVerifier(all());
       verified = all().join();
     }
-    if (accepted().join() === counted) return;
-    counted = accepted().join();
+    if (state() === told) return;
+    told = state();
     listener();
   }
 

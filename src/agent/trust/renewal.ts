@@ -16,7 +16,7 @@ import type { Trust } from './trust.ts';
 import type { Vault } from './vault.ts';
 
 const lookMs: Ms = 10 * 60_000;
-/** After a failure it is tried again this soon. */
+/** After a failure, or an answer of the authority before, it is tried again this soon. */
 const againMs: Ms = 5000;
 const askTimeoutMs: Ms = 10_000;
 
@@ -58,6 +58,10 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     return trust.judge(claims.sub).refusal?.code === 'authority-retired';
   }
 
+  /** A master that had not read so far signed it with the one before. */
+  const isBehind = (): boolean =>
+    trust.authorities.place(trust.own().by) < trust.authorities.place(trust.authorities.signer());
+
   async function ask(): Promise<string> {
     const body = encodeEnrolment({ certificate: trust.own().text });
     let last = 'this node knows no other master';
@@ -94,7 +98,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     timer = null;
     work = round()
       .then(
-        () => lookMs,
+        () => (isBehind() ? againMs : lookMs),
         (error: unknown) => {
           deps.onFailure('the certificate or its key was not renewed', error);
           return againMs;

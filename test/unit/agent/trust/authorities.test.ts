@@ -60,13 +60,29 @@ test('a log that is read from its beginning takes nothing from a folder that kno
 
 test('what a peer proves counts until the log brings it, and signs nothing here', async () => {
   const keys = await openAuthorities(folder(a.x));
+  let changes = 0;
+  keys.onChanged(() => {
+    changes += 1;
+  });
   await keys.offer([await link(stranger, c), 'x']);
+  expect(changes).toBe(0);
   expect(keys.accepted()).toEqual([a.x]);
   await keys.offer(chain);
   expect([keys.accepted(), keys.newest()]).toEqual([[a.x, b.x, c.x], c.x]);
   expect([keys.signer(), keys.papers().trusted]).toEqual([a.x, [a.x]]);
   await keys.follow(log);
-  expect([keys.accepted(), keys.signer()]).toEqual([[b.x, c.x], c.x]);
+  expect([keys.accepted(), keys.signer(), changes]).toEqual([[b.x, c.x], c.x, 2]);
+});
+
+test('the log that brings what was proved before changes who signs, and that is told', async () => {
+  const keys = await openAuthorities(folder(a.x));
+  await keys.offer(chain.slice(0, 1));
+  let changes = 0;
+  keys.onChanged(() => {
+    changes += 1;
+  });
+  await keys.follow(log.slice(0, 1));
+  expect([keys.accepted(), keys.signer(), changes]).toEqual([[a.x, b.x], b.x, 1]);
 });
 
 test('a false successor by a stolen key falls with it, and comes too late afterwards', async () => {
