@@ -108,6 +108,43 @@ export interface RoleSet {
   readonly handedOver: boolean;
 }
 
+export interface AuthorityReport {
+  /** Oldest first; the last one that is not retired signs. */
+  readonly authorities: readonly {
+    readonly fingerprint: string;
+    readonly state: 'signing' | 'accepted' | 'retired';
+  }[];
+  readonly members: readonly {
+    readonly name: string;
+    readonly peerId: PeerId;
+    readonly role: Role;
+    /** Who signed the newest certificate that this node saw of it; null: it saw none. */
+    readonly authority: string | null;
+    /** Certified by the one that signs. */
+    readonly followed: boolean;
+  }[];
+  /** Statements and revocations in the log that count for nothing. */
+  readonly statementsIgnored: number;
+}
+
+export interface AuthorityRotated {
+  readonly fingerprint: string;
+  readonly was: string;
+  /** Masters that have the new secret. */
+  readonly heldBy: readonly string[];
+  /** Masters that this node could not give it to; they ask for it when they are back. */
+  readonly waiting: readonly string[];
+}
+
+export interface AuthorityRetired {
+  readonly fingerprint: string;
+  readonly retired: readonly string[];
+  /** Members that come back with a certificate of a retired one and ask for another. */
+  readonly behind: readonly string[];
+  /** Join tokens that count no more. */
+  readonly tokensEnded: number;
+}
+
 /** Who may be what in the cluster; only masters hold the key that decides it. */
 export interface IdentityFace {
   createToken(asked: {
@@ -121,6 +158,12 @@ export interface IdentityFace {
   revoke(name: string, reason: string): Promise<{ peerId: PeerId }>;
   /** Certifies a member in another role, in place. */
   setRole(name: string, role: Role): Promise<RoleSet>;
+  /** Which authorities count, and by which one each member is certified. */
+  authorities(): AuthorityReport;
+  /** Makes a new authority key; it signs from here on, and the former ones go on counting. */
+  rotateAuthority(): Promise<AuthorityRotated>;
+  /** Former keys count no more; refused while a member is certified by one, unless forced. */
+  retireAuthority(force: boolean): Promise<AuthorityRetired>;
 }
 
 export interface Agent {

@@ -98,14 +98,20 @@ const encodesSame = (a: Certificate, b: Certificate): boolean =>
 const hopeless = new Set<ErrorCode>([
   ...(['conflict', 'cluster-mismatch', 'epoch-mismatch', 'forbidden'] as const),
   ...(['network-key-mismatch', 'certificate-invalid', 'certificate-revoked'] as const),
-  ...(['certificate-expired', 'role-not-certified'] as const),
+  ...(['certificate-expired', 'authority-retired', 'role-not-certified'] as const),
 ]);
 
 export function createMembership(deps: MembershipDeps): Membership {
   const { config, mesh, directory, clock, trust } = deps;
   let admitting: Promise<unknown> = Promise.resolve();
 
+  function chainPart(): Pick<Hello, 'chain'> {
+    const chain = trust.authorities.chain();
+    return chain.length === 0 ? {} : { chain: [...chain] };
+  }
+
   const ownHello = (): Hello => ({
+    ...chainPart(),
     protocol: nodeProtocol,
     certificate: trust.own().text,
     ...deps.cluster(),
@@ -131,6 +137,7 @@ export function createMembership(deps: MembershipDeps): Membership {
         `${peer} speaks node protocol ${min} to ${max}, this node ${nodeProtocol.min} to ` +
           `${nodeProtocol.max}`,
       );
+    if (hello.chain !== undefined) await trust.authorities.offer(hello.chain);
     if (hello.certificate === null) return;
     const certificate = await trust.learn(peer, hello.certificate);
     const own = deps.cluster();
@@ -157,7 +164,15 @@ export function createMembership(deps: MembershipDeps): Membership {
   }
 
   async function onHello(from: PeerId, body: Uint8Array): Promise<Uint8Array> {
-    await meet(from, decodeNodeMessage('hello', helloSchema, body));
+    try {
+      await meet(from, decodeNodeMessage('hello', helloSchema, body));
+    } catch (thrown) {
+      const { code, message } = asAgentError(thrown);
+      const isMember = directory.configuration().members.some(({ peerId }) => peerId === from);
+      if (code !== 'authority-retired' || !isMember) throw thrown;
+      // It was away while the authority changed: from the answer it learns which one to ask.
+      trust.refused(from, 'hello', { code, detail: message });
+    }
     return encodeNodeMessage(ownHello());
   }
 

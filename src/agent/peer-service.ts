@@ -60,7 +60,8 @@ export interface PeerService {
 /** Refusals of who somebody is, as against what it sent. */
 const refusing = new Set<ErrorCode>([
   ...(['certificate-missing', 'certificate-invalid', 'certificate-expired'] as const),
-  ...(['certificate-revoked', 'role-not-certified', 'cluster-mismatch'] as const),
+  ...(['certificate-revoked', 'authority-retired', 'role-not-certified'] as const),
+  'cluster-mismatch',
 ]);
 
 /** A peer that was greeted this recently is not asked again when a second link opens. */

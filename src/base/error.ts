@@ -24,6 +24,7 @@ export type ErrorCode =
   | 'certificate-invalid' // not signed by this cluster's authority, or not for this key
   | 'certificate-expired' // its time is over, or has not come, by this node's clock
   | 'certificate-revoked'
+  | 'authority-retired' // signed by a key of the authority that counts no more
   | 'role-not-certified' // the certificate does not allow what is asked or configured
   | 'damaged' // a stored file fails its check; the text names file and offset
   | 'disk-full'

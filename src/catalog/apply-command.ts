@@ -9,6 +9,7 @@ import type { IndexWrite, IndexWrites } from '../wire/index-write.ts';
 import { type ApplyContext, done, refused } from './apply-context.ts';
 import { applyFederation, applyFederationPeer } from './apply-federation.ts';
 import {
+  applyAuthority,
   applyCertificate,
   applyRevocation,
   applyTokenPut,
@@ -84,6 +85,8 @@ function applySimple(context: ApplyContext, command: SimpleCommand): CommandResu
       return applyNetworkKeySend(context, command);
     case 'network-key.retire':
       return applyNetworkKeyRetire(context, command);
+    case 'authority.put':
+      return applyAuthority(context, command);
     case 'federation.found':
       return applyFederation(context, command);
     case 'federation-peer.put':

@@ -51,20 +51,48 @@ export function applyTokenUse(context: ApplyContext, command: Of<'token.use'>): 
   return done(context, index, { grant: token.grant_text });
 }
 
+/** Whether it counts is for whoever verifies it; here it gets its place in the one order. */
+function keepStatement(
+  context: ApplyContext,
+  kind: 'revocation' | 'succession' | 'retirement',
+  statement: string,
+): CommandResult {
+  const { tables, limits, index, atMs } = context;
+  const known = tables.statements.get(statement);
+  if (known !== null) return done(context, known.at_index);
+  const [counter, most] =
+    kind === 'revocation'
+      ? (['statements.revocation', limits.revocationStatementsMax] as const)
+      : (['statements.authority', limits.authorityStatementsMax] as const);
+  if (tables.counters.get(counter) >= most)
+    return refused(context, 'overloaded', `the log holds ${most} signed statements of this kind`);
+  tables.statements.put({ statement, kind, at_index: index, at_ms: atMs }, null);
+  tables.counters.add(counter, 1);
+  return done(context, index);
+}
+
+export const applyAuthority = (
+  context: ApplyContext,
+  command: Of<'authority.put'>,
+): CommandResult => keepStatement(context, command.kind, command.statement);
+
 export function applyRevocation(
   context: ApplyContext,
   command: Of<'certificate.revoke'>,
 ): CommandResult {
   const { tables, limits, index, atMs } = context;
-  const { peer, name, floor, reason } = command;
+  const { peer, name, floor, reason, statement } = command;
   const known = tables.revocations.get(peer);
-  if (known !== null && known.floor >= floor) return done(context, known.at_index);
   if (known === null && tables.counters.get('revocations') >= limits.revocationsMax)
     return refused(
       context,
       'overloaded',
       `${limits.revocationsMax} certificates are revoked; rotate the authority instead`,
     );
+  // Also where an unsigned one was there before: that one may count for nothing.
+  const kept = statement === undefined ? null : keepStatement(context, 'revocation', statement);
+  if (kept?.ok === false) return kept;
+  if (known !== null && known.floor >= floor) return done(context, known.at_index);
   tables.revocations.put({ peer, name, floor, reason, at_index: index, at_ms: atMs }, known);
   if (known === null) tables.counters.add('revocations', 1);
   return done(context, index);

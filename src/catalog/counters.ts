@@ -34,6 +34,8 @@ const sources: ReadonlyMap<string, string> = new Map([
   ['tokens', 'tokens'],
   ['revocations', 'revocations'],
   ['certificates', 'certificates'],
+  ['statements.revocation', "statements WHERE kind = 'revocation'"],
+  ['statements.authority', "statements WHERE kind <> 'revocation'"],
   ...indexTypes.map((type) => [`index.${type}`, `index_rows WHERE type = '${type}'`] as const),
 ]);
 

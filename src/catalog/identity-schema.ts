@@ -39,6 +39,17 @@ export type NetworkKeyRow = {
   owner: string;
 };
 
+/**
+ * What the authority signed about itself and about revoked keys. The text is the key: a worthless
+ * statement takes no other one's place.
+ */
+export type StatementRow = {
+  statement: string;
+  kind: string;
+  at_index: number;
+  at_ms: number;
+};
+
 export const identitySpecs = {
   tokens: {
     name: 'tokens',
@@ -62,6 +73,11 @@ export const identitySpecs = {
     key: ['fingerprint'],
     columns: ['fingerprint', 'key', 'cluster', 'state', 'at_index', 'at_ms', 'owner'],
   },
+  statements: {
+    name: 'statements',
+    key: ['statement'],
+    columns: ['statement', 'kind', 'at_index', 'at_ms'],
+  },
 };
 
 export const identityTables = `
@@ -83,4 +99,10 @@ export const networkKeyTables = `
 CREATE TABLE network_keys (fingerprint TEXT PRIMARY KEY, key TEXT NOT NULL, cluster TEXT NOT NULL,
   state TEXT NOT NULL, at_index INTEGER NOT NULL, at_ms REAL NOT NULL, owner TEXT NOT NULL)
   WITHOUT ROWID, STRICT;
+`;
+
+export const statementTables = `
+CREATE TABLE statements (statement TEXT PRIMARY KEY, kind TEXT NOT NULL,
+  at_index INTEGER NOT NULL, at_ms REAL NOT NULL) WITHOUT ROWID, STRICT;
+CREATE INDEX statements_by_index ON statements (at_index, statement);
 `;

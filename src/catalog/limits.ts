@@ -20,6 +20,10 @@ export interface CatalogLimits {
   readonly certificatesMax: number;
   /** Revocations are never dropped: beyond this another one is refused. */
   readonly revocationsMax: number;
+  /** Signed ones; a key may be revoked by more than one. Never dropped. */
+  readonly revocationStatementsMax: number;
+  /** Successions and retirements of the authority; never dropped. */
+  readonly authorityStatementsMax: number;
   /** Old rows are looked for whenever the log index is a multiple of this. */
   readonly sweepEntries: number;
 }
@@ -37,6 +41,8 @@ export const catalogLimits: CatalogLimits = {
   tokensMax: 1024,
   certificatesMax: 4096,
   revocationsMax: 16_384,
+  revocationStatementsMax: 16_384,
+  authorityStatementsMax: 1024,
   sweepEntries: 64,
 };
 

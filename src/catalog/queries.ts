@@ -10,6 +10,7 @@ import {
   certificatesList,
   networkKeysList,
   revocationsList,
+  statementsList,
   tokensList,
 } from './query-identity.ts';
 import { indexCounts, indexGet, indexList, searchText } from './query-index.ts';
@@ -48,6 +49,7 @@ export const queries: Readonly<Record<string, Query>> = {
   'revocations.list': revocationsList,
   'certificates.list': certificatesList,
   'network-keys.list': networkKeysList,
+  'statements.list': statementsList,
   'federation.get': federationGet,
   stats,
 };

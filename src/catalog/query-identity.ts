@@ -10,6 +10,15 @@ export interface Revocation {
   readonly floor: number;
   readonly reason: string;
   readonly atMs: number;
+  /** The entry that brought it. */
+  readonly atIndex: number;
+}
+
+/** A signed statement of the authority that is in the log, worth whatever its signature is. */
+export interface LoggedStatement {
+  readonly kind: 'succession' | 'retirement' | 'revocation';
+  readonly statement: string;
+  readonly atIndex: number;
 }
 
 export interface TokenRecord {
@@ -30,14 +39,27 @@ export const revocationsList = defineQuery(z.object({}), (db) => ({
         floor: Number(row.floor),
         reason: String(row.reason),
         atMs: Number(row.at_ms),
+        atIndex: Number(row.at_index),
       }),
     ),
+}));
+
+/** In the order of the log. */
+export const statementsList = defineQuery(z.object({}), (db) => ({
+  statements: statement(db, 'SELECT * FROM statements ORDER BY at_index, statement')
+    .all()
+    .map((row): LoggedStatement => {
+      const kind = row.kind as LoggedStatement['kind'];
+      return { kind, statement: String(row.statement), atIndex: Number(row.at_index) };
+    }),
 }));
 
 export interface CertificateRecord {
   readonly peer: PeerId;
   readonly generation: number;
   readonly certificate: string;
+  /** The entry that brought it. */
+  readonly atIndex: number;
 }
 
 /** What the authority made since members joined; `highest` counts former members too. */
@@ -48,6 +70,7 @@ export const certificatesList = defineQuery(z.object({}), (db) => {
       peer: String(row.peer),
       generation: Number(row.generation),
       certificate: String(row.certificate),
+      atIndex: Number(row.at_index),
     }),
   );
   return {

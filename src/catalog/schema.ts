@@ -12,6 +12,7 @@ import {
   identitySpecs,
   identityTables,
   networkKeyTables,
+  statementTables,
 } from './identity-schema.ts';
 import type { TableSpec } from './table.ts';
 
@@ -229,7 +230,7 @@ CREATE TABLE federation_peers (node TEXT PRIMARY KEY, kind TEXT NOT NULL, peer_i
 /** In order, never changed once released: a catalog of version n has taken the first n. */
 const steps: readonly string[] = [
   ...[firstTables, operationTables, identityTables, federationTables],
-  ...[certificateTables, networkKeyTables],
+  ...[certificateTables, networkKeyTables, statementTables],
 ];
 export const schemaVersion = steps.length;
 

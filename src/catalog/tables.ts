@@ -6,7 +6,13 @@ import type { DatabaseSync } from 'node:sqlite';
 import { decode as decodeCbor } from '../wire/cbor.ts';
 import { type Counters, createCounters } from './counters.ts';
 import { createSetDigest, emptyDigest, type SetDigest } from './digest.ts';
-import type { CertificateRow, NetworkKeyRow, RevocationRow, TokenRow } from './identity-schema.ts';
+import type {
+  CertificateRow,
+  NetworkKeyRow,
+  RevocationRow,
+  StatementRow,
+  TokenRow,
+} from './identity-schema.ts';
 import type {
   BallotRow,
   DrainRow,
@@ -42,6 +48,7 @@ export interface Tables {
   readonly revocations: Table<RevocationRow>;
   readonly certificates: Table<CertificateRow>;
   readonly networkKeys: Table<NetworkKeyRow>;
+  readonly statements: Table<StatementRow>;
   readonly federation: Table<FederationRow>;
   readonly federationPeers: Table<FederationPeerRow>;
   readonly state: readonly Table<Row>[];
@@ -89,6 +96,7 @@ export function createTables(db: DatabaseSync): Tables {
     tokens: table<TokenRow>('tokens'),
     revocations: table<RevocationRow>('revocations'),
     certificates: table<CertificateRow>('certificates'),
+    statements: table<StatementRow>('statements'),
     federation: table<FederationRow>('federation'),
     federationPeers: table<FederationPeerRow>('federationPeers'),
     networkKeys: table<NetworkKeyRow>('networkKeys'),

@@ -48,6 +48,7 @@ const byErrorCode: Readonly<Record<ErrorCode, ExitName>> = {
   'certificate-invalid': 'refused',
   'certificate-expired': 'refused',
   'certificate-revoked': 'refused',
+  'authority-retired': 'refused',
   'role-not-certified': 'refused',
   damaged: 'failure',
   'disk-full': 'failure',

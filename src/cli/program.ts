@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../agent/version.ts';
 import { addAgentCommand } from './agent-command.ts';
+import { addAuthorityCommands } from './authority-commands.ts';
 import { addBackupCommands } from './backup-commands.ts';
 import type { Client } from './client.ts';
 import { type ConnectionOptions, clientOf, tellError, withConnection } from './connection.ts';
@@ -95,6 +96,7 @@ function createProgram(io: Io, exit: Run): Command {
   addWhyCommands(program, act);
   addIdentityCommands(program, act);
   addNetworkKeyCommands(program, act);
+  addAuthorityCommands(program, act);
   for (const leaf of leavesOf(program)) withConnection(leaf);
   addBackupCommands(program, io, exit);
   addRecoveryCommands(program, io, exit);

@@ -30,6 +30,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   'certificate-invalid': kind(403, 'The certificate is not valid here'),
   'certificate-expired': kind(403, 'The certificate has expired'),
   'certificate-revoked': kind(403, 'The certificate is revoked'),
+  'authority-retired': kind(403, 'Signed by a retired authority'),
   'role-not-certified': kind(403, 'The certificate does not allow it'),
   'not-found': kind(404, 'Not found'),
   conflict: kind(409, 'The version is not the expected one'),

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import type { Agent } from '../agent/api.ts';
 import { AgentError } from '../base/error.ts';
 import { createAccess } from './access.ts';
+import { createAuthorityRoutes } from './authority-routes.ts';
 import { createContentRoutes } from './content-routes.ts';
 import { createDaemonRoutes } from './daemon-routes.ts';
 import { createDashboardRoutes } from './dashboard/routes.ts';
@@ -75,6 +76,7 @@ function routesOf(agent: Agent, metrics: ReturnType<typeof createHttpMetrics>, v
     ...createIndexRoutes(agent),
     ...createIdentityRoutes(agent),
     ...createNetworkKeyRoutes(agent),
+    ...createAuthorityRoutes(agent),
     ...createEventRoutes(agent),
     ...createOperationRoutes(agent),
     ...createRecoveryRoutes(agent),

@@ -28,7 +28,11 @@ const seconds = z
   .max(2 ** 40);
 
 /** The kinds of statements that an authority signs; the kind is in the signed header. */
-export type StatementKind = 'certificate' | 'grant' | 'authority';
+export const statementKinds = [
+  ...(['certificate', 'grant', 'authority'] as const),
+  ...(['succession', 'possession', 'retirement', 'revocation'] as const),
+] as const;
+export type StatementKind = (typeof statementKinds)[number];
 
 const claimsSchema = z.looseObject({
   v: z.literal(1),

@@ -3,14 +3,17 @@
  * The bearer of a token may ask without a certificate; everybody else shows one.
  */
 import { z } from 'zod';
+import { chainSchema, publicKeySchema } from './authority-statement.ts';
 import { encode as encodeCbor } from './cbor.ts';
 import { statementCharactersMax } from './certificate.ts';
 import { certificateSchema } from './member.ts';
 
+/** Authorities that count at the same time. */
+export const trustedMax = 8;
+
 const name = certificateSchema.shape.name;
 const zone = certificateSchema.shape.zone;
-/** An Ed25519 key, base64url. */
-const key = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
+const key = publicKeySchema;
 const statement = z.string().min(1).max(statementCharactersMax);
 
 /** The key that asks is the one that the link belongs to. */
@@ -30,16 +33,22 @@ export type AuthorityPair = z.infer<typeof authorityPairSchema>;
 
 export const enrolledSchema = z.looseObject({
   certificate: statement,
-  /** Public keys whose signatures count. */
-  trusted: z.array(key).min(1).max(8),
+  /** Public keys whose signatures count; the newest, which signs, comes last. */
+  trusted: z.array(key).min(1).max(trustedMax),
+  /** See PublicAuthority; a program that knows of no succession tells neither. */
+  root: key.optional(),
+  unsignedUntil: z.int().min(0).optional(),
   /** The signing key; a master gets it, nobody else. */
   authority: authorityPairSchema.nullable(),
   peers: z.array(z.string().min(1).max(256)).max(64),
 });
 export type Enrolled = z.infer<typeof enrolledSchema>;
 
-/** The certificate that runs out; the answer is the next one. */
-export const renewSchema = z.looseObject({ certificate: statement });
+/** The certificate that runs out; the answer is the next one, and how its authority came to be. */
+export const renewSchema = z.looseObject({
+  certificate: statement,
+  chain: chainSchema.optional(),
+});
 export type Renew = z.infer<typeof renewSchema>;
 
 export function encodeEnrolment(value: Enrol | Enrolled | Renew | AuthorityPair): Uint8Array {

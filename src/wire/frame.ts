@@ -122,6 +122,7 @@ const codes: Record<ErrorCode, true> = {
   'certificate-invalid': true,
   'certificate-expired': true,
   'certificate-revoked': true,
+  'authority-retired': true,
   'role-not-certified': true,
   damaged: true,
   'disk-full': true,

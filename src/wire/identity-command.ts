@@ -7,6 +7,7 @@ import { generationMax, statementCharactersMax } from './certificate.ts';
 
 const peerId = z.string().min(1).max(128);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const statement = z.string().min(1).max(statementCharactersMax);
 const tokenId = z.string().regex(/^[0-9a-f]{16}$/);
 
 /** A join token was made. What it allows is in the grant, which the authority signed. */
@@ -14,7 +15,7 @@ const tokenPut = z.looseObject({
   type: z.literal('token.put'),
   id: tokenId,
   hash: sha256,
-  grant: z.string().min(1).max(statementCharactersMax),
+  grant: statement,
   expiresAtMs: z.number(),
 });
 
@@ -33,6 +34,15 @@ const certificateRevoke = z.looseObject({
   name: z.string().max(63),
   floor: z.int().min(1).max(generationMax),
   reason: z.string().max(200),
+  /** Signed by the authority; programs of before signed none, and theirs go on counting. */
+  statement: statement.optional(),
+});
+
+/** The authority has a successor, or former ones count no more; judged by the signature alone. */
+const authorityPut = z.looseObject({
+  type: z.literal('authority.put'),
+  kind: z.enum(['succession', 'retirement']),
+  statement,
 });
 
 /**
@@ -46,7 +56,9 @@ const certificatePut = z.looseObject({
     .int()
     .min(2)
     .max(generationMax - 1),
-  certificate: z.string().min(1).max(statementCharactersMax),
+  certificate: statement,
 });
 
-export const identityCommands = [tokenPut, tokenUse, certificateRevoke, certificatePut] as const;
+export const identityCommands = [
+  ...([tokenPut, tokenUse, certificateRevoke, certificatePut, authorityPut] as const),
+] as const;

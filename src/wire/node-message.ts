@@ -4,6 +4,7 @@
  * values here, with limits; an order carries (epoch, term) and is executed only past the fence.
  */
 import { z } from 'zod';
+import { chainSchema } from './authority-statement.ts';
 import { encode as encodeCbor } from './cbor.ts';
 import { statementCharactersMax } from './certificate.ts';
 import { checked, fromCbor } from './checked.ts';
@@ -61,6 +62,8 @@ export const helloSchema = z.looseObject({
   leader: peerId.nullable(),
   /** Whom the speaker knows, so that a newcomer reaches everybody before the first gossip. */
   members: z.array(z.looseObject({ peerId, addresses: z.array(address).max(16) })).max(256),
+  /** How the authority of the speaker's certificate came to be; absent: it is the first one. */
+  chain: chainSchema.optional(),
 });
 export type Hello = z.infer<typeof helloSchema>;
 

@@ -140,6 +140,8 @@ test('replicas agree, however entries are batched, reopened, dumped and restored
     tokensMax: 5,
     certificatesMax: 5,
     revocationsMax: 5,
+    revocationStatementsMax: 4,
+    authorityStatementsMax: 4,
     sweepEntries: 8,
   };
   try {

@@ -74,6 +74,7 @@ async function catalogDamage(folder: DataFolder, log: LogStore): Promise<string 
 /** The key and all that was given to it or depends on it; the blocks stay. */
 const asNewFiles = [
   ...['identity.key', 'certificate.jwt', 'authority.json', 'authority.key', 'incarnation'],
+  'authority.next.key',
   ...['log', 'catalog', 'incoming', clashFile],
 ];
 

@@ -146,7 +146,7 @@ export async function restoreBackup(options: {
   const clusterId = randomBytes(16).toString('hex');
   const epoch = randomBytes(16).toString('hex');
   const first = { peerId, name, zone: certificate.zone, rank: 0, workersMayLead: true };
-  await makeAuthority(dir, clusterId, first, Date.now());
+  await makeAuthority(dir, clusterId, first, Date.now(), meta.index);
   const logDir = join(dir, 'log');
   const configuration = { ...emptyConfiguration, members: [certificate] };
   const origin = { clusterId, epoch, certificate, configuration };

@@ -10,13 +10,16 @@ import { z } from 'zod';
 import type { ClusterId, Ms, PeerId } from '../../base/brand.ts';
 import { AgentError } from '../../base/error.ts';
 import { writeDurably } from '../../mesh/identity.ts';
+import { publicKeySchema } from '../../wire/authority-statement.ts';
 import { type Claims, certificateLifeMs } from '../../wire/certificate.ts';
-import { type AuthorityPair, authorityPairSchema } from '../../wire/enrolment.ts';
+import { type AuthorityPair, authorityPairSchema, trustedMax } from '../../wire/enrolment.ts';
 import { type Role, rankOf, rightsOf } from '../../wire/member.ts';
 import { signStatement } from './signatures.ts';
 
 /** On masters. */
 export const secretFile = 'authority.key';
+/** On masters, while the authority gets a successor. */
+export const nextSecretFile = 'authority.next.key';
 const publicFile = 'authority.json';
 /** The node's own certificate. */
 export const certificateFile = 'certificate.jwt';
@@ -24,12 +27,36 @@ export const certificateFile = 'certificate.jwt';
 const publicSchema = z.object({
   version: z.literal(1),
   clusterId: z.string().regex(/^[0-9a-f]{32}$/),
-  /** Public keys whose signatures count. */
-  trusted: z.array(z.string().length(43)).min(1).max(8),
+  /** Public keys whose signatures count; the newest, which signs, comes last. */
+  trusted: z.array(publicKeySchema).min(1).max(trustedMax),
+  /** The cluster's first one, where the log's statements begin; absent: the first of `trusted`. */
+  root: publicKeySchema.optional(),
+  /**
+   * Up to this entry a revocation counts without a signature; absent: up to the first statement
+   * that is signed, as in a cluster of a program that signed none.
+   */
+  unsignedUntil: z.int().min(0).optional(),
 });
 export type PublicAuthority = z.infer<typeof publicSchema>;
 
+/** What a newcomer is told, so that it reads the log's statements from the first one on. */
+export function keysOf(known: Pick<PublicAuthority, 'trusted' | 'root' | 'unsignedUntil'>) {
+  const { trusted, root, unsignedUntil } = known;
+  return {
+    trusted: [...trusted],
+    ...(root === undefined ? {} : { root }),
+    ...(unsignedUntil === undefined ? {} : { unsignedUntil }),
+  };
+}
+
 const secretSchema = z.object({ version: z.literal(1), pair: authorityPairSchema });
+
+/** Rotations that were begun and came to no end; the oldest makes room. */
+export const nextSecretsMax = 8;
+const nextSchema = z.object({
+  version: z.literal(1),
+  pairs: z.array(authorityPairSchema).max(nextSecretsMax),
+});
 
 async function readIfThere(path: string): Promise<string | null> {
   try {
@@ -54,31 +81,42 @@ export interface Papers {
   readonly certificate: string;
   /** On masters. */
   readonly secret: AuthorityPair | null;
+  /** On masters: of successors that the log did not bring yet. */
+  readonly next: readonly AuthorityPair[];
 }
 
 /** null: the folder was never certified. */
 export async function readPapers(dir: string): Promise<Papers | null> {
-  const [authority, certificate, secret] = await Promise.all(
-    [publicFile, certificateFile, secretFile].map((name) => readIfThere(join(dir, name))),
+  const names = [publicFile, certificateFile, secretFile, nextSecretFile];
+  const [authority, certificate, secret, next] = await Promise.all(
+    names.map((name) => readIfThere(join(dir, name))),
   );
+
   if (authority == null || certificate == null) return null;
   return {
     authority: parsed(join(dir, publicFile), publicSchema, authority),
     certificate: certificate.trim(),
     secret: secret == null ? null : parsed(join(dir, secretFile), secretSchema, secret).pair,
+    next: next == null ? [] : parsed(join(dir, nextSecretFile), nextSchema, next).pairs,
   };
 }
 
 /** The certificate last: a folder that has one has everything. */
-export async function writePapers(dir: string, papers: Papers): Promise<void> {
-  if (papers.secret !== null)
-    await writeDurably(
-      join(dir, secretFile),
-      `${JSON.stringify({ version: 1, pair: papers.secret })}\n`,
-    );
-  await writeDurably(join(dir, publicFile), `${JSON.stringify(papers.authority)}\n`);
+export async function writePapers(dir: string, papers: Omit<Papers, 'next'>): Promise<void> {
+  if (papers.secret !== null) await writeSecret(dir, papers.secret);
+  await writeAuthority(dir, papers.authority);
   await writeCertificate(dir, papers.certificate);
 }
+
+export const writeSecret = (dir: string, pair: AuthorityPair): Promise<void> =>
+  writeDurably(join(dir, secretFile), `${JSON.stringify({ version: 1, pair })}\n`);
+
+export const writeNextSecrets = (dir: string, pairs: readonly AuthorityPair[]): Promise<void> =>
+  writeDurably(join(dir, nextSecretFile), `${JSON.stringify({ version: 1, pairs })}\n`);
+
+/** Replaces what is known of the authority alone. */
+export const writeAuthority = (dir: string, authority: PublicAuthority): Promise<void> =>
+  writeDurably(join(dir, publicFile), `${JSON.stringify(authority)}\n`);
 
 /** Replaces the certificate alone. */
 export const writeCertificate = (dir: string, text: string): Promise<void> =>

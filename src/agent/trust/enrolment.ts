@@ -25,16 +25,19 @@ import {
   renewSchema,
 } from '../../wire/enrolment.ts';
 import { encodeJoinToken } from '../../wire/join-token.ts';
-import type { Role } from '../../wire/member.ts';
+import type { Certificate, Role } from '../../wire/member.ts';
 import { decodeNodeMessage } from '../../wire/node-message.ts';
 import type { IdentityFace, TokenMade, TokenReport } from '../api.ts';
 import type { Directory } from '../directory.ts';
 import type { AgentMetrics } from '../metrics.ts';
 import type { PeerService } from '../peer-service.ts';
-import { claimsFor, renewed, signCertificate } from './authority.ts';
+import { mustCount } from './authorities.ts';
+import { claimsFor, keysOf, renewed, signCertificate } from './authority.ts';
 import type { KeyRing } from './key-ring.ts';
 import { createRoles, type IssuedCertificates } from './roles.ts';
+import { createRotation, type RotationDeps } from './rotation.ts';
 import { signStatement } from './signatures.ts';
+import { signRevocation } from './succession.ts';
 import type { Trust } from './trust.ts';
 import { authorityRequest, type Vault } from './vault.ts';
 
@@ -59,6 +62,10 @@ export interface EnrolmentDeps {
   readonly handOver: () => Promise<void>;
   readonly tokens: () => Promise<readonly TokenRecord[]>;
   readonly issued: () => Promise<IssuedCertificates>;
+  /** Returns when trust knows everything that was acknowledged before. */
+  readonly catchUp: () => Promise<void>;
+  readonly ask: RotationDeps['ask'];
+  readonly linked: () => readonly PeerId[];
   readonly event: (type: string, data: Record<string, unknown>) => void;
 }
 
@@ -79,6 +86,12 @@ export function createEnrolment(deps: EnrolmentDeps): IdentityFace {
   function authority(): AuthorityPair {
     const secret = deps.vault.secret();
     if (secret !== null) return secret;
+    if (trust.own().member.role === 'master')
+      throw new AgentError(
+        'unavailable',
+        'this master has not got the secret of the newest authority yet; it asks the others for ' +
+          'it every few seconds',
+      );
     const ports = masters()
       .map(({ peerId }) => directory.factsOf(peerId).statusUrl)
       .filter((url) => url !== null);
@@ -140,10 +153,12 @@ export function createEnrolment(deps: EnrolmentDeps): IdentityFace {
   }
 
   async function readGrant(text: string): Promise<Grant> {
-    const payload = await trust.verifier().verify('grant', text);
+    const { payload, by } = await trust.authorities.verifier().verify('grant', text);
     const grant = decodeStatement('grant', grantSchema, payload);
-    if (grant.iss === trust.clusterId) return grant;
-    throw new AgentError('token-wrong', 'the join token is for another cluster');
+    if (grant.iss !== trust.clusterId)
+      throw new AgentError('token-wrong', 'the join token is for another cluster');
+    mustCount(trust.authorities, by, 'the join token; make another with: token create');
+    return grant;
   }
 
   async function enrol(from: PeerId, asked: Enrol): Promise<Uint8Array> {
@@ -166,7 +181,7 @@ export function createEnrolment(deps: EnrolmentDeps): IdentityFace {
     deps.event('certificate-issued', { name, role, peer: from });
     return encodeEnrolment({
       certificate,
-      trusted: [...trust.authority().trusted],
+      ...keysOf(trust.authorities.papers()),
       authority: role === 'master' ? pair : null,
       peers: dialable([...deps.addresses(), ...addressesOf(null)]).slice(0, peersToldMax),
     });
@@ -191,17 +206,29 @@ export function createEnrolment(deps: EnrolmentDeps): IdentityFace {
   /** The next certificate of a member whose last one may be over, with the same rights. */
   async function onRenew(from: PeerId, body: Uint8Array): Promise<Uint8Array> {
     const { certificate } = decodeNodeMessage('renew', renewSchema, body);
-    const claims = await trust.examine(from, certificate);
-    const { members } = directory.configuration();
-    if (!members.some(({ peerId }) => peerId === from))
+    const { claims, counts } = await trust.examine(from, certificate);
+    const record = directory.configuration().members.find(({ peerId }) => peerId === from);
+    if (record === undefined)
       throw new AgentError('forbidden', `${claims.name} is no member any more; it joins anew`);
-    const next = await issue(renewed(claims, clock.wallMs()));
+    const next = await issue(renewed(counts ? claims : recorded(record), clock.wallMs()));
     deps.event('certificate-renewed', { name: claims.name, peer: from });
-    return encodeEnrolment({ certificate: next });
+    const chain = trust.authorities.chain();
+    return encodeEnrolment({ certificate: next, ...(chain.length > 0 && { chain: [...chain] }) });
+  }
+
+  /**
+   * What a member is by the log. A certificate of a retired authority says no more than who shows
+   * it: whoever took the old secret away could have signed any rights into it.
+   */
+  function recorded(record: Certificate): Claims {
+    const { peerId, name, role, zone, rank, leads } = record;
+    const subject = { peerId, name, role, zone, rank: 0, workersMayLead: leads };
+    const gen = trust.issued(peerId)?.claims.gen ?? 1;
+    return { ...claimsFor(trust.clusterId, subject, clock.wallMs()), rank, gen };
   }
 
   async function revoke(name: string, reason: string): Promise<{ peerId: PeerId }> {
-    authority();
+    const pair = authority();
     const member = directory.byName(name);
     if (member === null) throw new AgentError('not-found', `no member is called ${name}`);
     const { peerId } = member;
@@ -210,7 +237,9 @@ export function createEnrolment(deps: EnrolmentDeps): IdentityFace {
     // While it may still vote: a voter that is refused could never be voted out.
     await deps.reconfigure({ type: 'forget', peerId }, proposeTimeoutMs);
     const floor = generationMax;
-    await applied({ type: 'certificate.revoke', peer: peerId, name, floor, reason });
+    const what = { sub: peerId, floor, reason };
+    const statement = await signRevocation(trust.clusterId, pair, what, clock.wallMs());
+    await applied({ type: 'certificate.revoke', peer: peerId, name, floor, reason, statement });
     deps.event('certificate-revoked', { name, peer: peerId, reason });
     return { peerId };
   }
@@ -254,5 +283,11 @@ export function createEnrolment(deps: EnrolmentDeps): IdentityFace {
   deps.peers.serve(authorityRequest, 'master', onAuthority);
   deps.peers.serve('enrol', 'nothing', onEnrol);
   deps.peers.serve('renew', 'nothing', onRenew);
-  return { createToken, tokens, revoke, setRole };
+  const rotation = createRotation({
+    ...{ trust, clock, applied, authority },
+    ...{ vault: deps.vault, directory, peers: deps.peers, event: deps.event },
+    ...{ catchUp: deps.catchUp, ask: deps.ask, linked: deps.linked },
+    openTokens: async () => (await tokens()).filter(({ state }) => state === 'open').length,
+  });
+  return { createToken, tokens, revoke, setRole, ...rotation };
 }

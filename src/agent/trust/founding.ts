@@ -52,9 +52,18 @@ export async function makeAuthority(
   clusterId: ClusterId,
   first: Omit<NewMember, 'role'> & { readonly peerId: PeerId },
   wallMs: number,
+  /** The entries up to here come from another cluster; its revocations go on counting. */
+  unsignedUntil = 0,
 ): Promise<Pick<Founded, 'authority' | 'pair'>> {
   const pair = await generateAuthority();
-  const authority: PublicAuthority = { version: 1, clusterId, trusted: [pair.x] };
+  const { x } = pair;
+  const authority: PublicAuthority = {
+    version: 1,
+    clusterId,
+    trusted: [x],
+    root: x,
+    unsignedUntil,
+  };
   const claims = claimsFor(clusterId, { ...first, role: 'master' }, wallMs);
   const certificate = await signCertificate(pair, claims);
   await writePapers(dir, { authority, certificate, secret: pair });

@@ -27,10 +27,11 @@ import {
 } from '../../wire/node-message.ts';
 import type { DataFolder } from '../data-folder.ts';
 import { version } from '../version.ts';
-import { writePapers } from './authority.ts';
+import { keysOf, writePapers } from './authority.ts';
 import { makeIdentity } from './founding.ts';
 import { networkKeyFile } from './key-ring.ts';
-import { createVerifier, type Verifier } from './signatures.ts';
+import { createVerifier, kidOf, type Verifier } from './signatures.ts';
+import { followOffer } from './succession.ts';
 
 const dialTimeoutMs: Ms = 5000;
 const askTimeoutMs: Ms = 15_000;
@@ -77,16 +78,30 @@ const helloOf = (clusterId: ClusterId): Hello => ({
 interface Door {
   readonly mesh: Mesh;
   readonly token: JoinToken;
-  readonly verifier: Verifier;
+  /** Of the token's authority, and of what was proved to follow it. */
+  verifier: Verifier;
   readonly wallMs: () => Ms;
 }
 
 async function claimsIn(door: Door, peer: PeerId, text: string): Promise<Claims> {
-  const claims = decodeClaims(await door.verifier.verify('certificate', text));
+  const claims = decodeClaims((await door.verifier.verify('certificate', text)).payload);
   const { clusterId } = door.token;
   const refusal = refusalOf(claims, { peer, clusterId, wallMs: door.wallMs(), floor: 1 });
   if (refusal !== null) throw new AgentError(refusal.code, refusal.detail);
   return claims;
+}
+
+/** The token names the authority of its time; another one counts when it follows from that. */
+async function believe(door: Door, chain: readonly string[]): Promise<void> {
+  const { clusterId, authority } = door.token;
+  const { links, retired } = await followOffer(clusterId, [authority], chain);
+  if (retired.has(authority))
+    throw new AgentError(
+      'token-wrong',
+      `the join token names the authority ${kidOf(authority)}, which was retired; make another ` +
+        'token with: token create',
+    );
+  door.verifier = await createVerifier([authority, ...links.map(({ to }) => to)]);
 }
 
 /** Connects to a master of the token's cluster; anybody else is left again. */
@@ -95,7 +110,8 @@ async function knock(door: Door, address: string): Promise<PeerId> {
   const peer = await mesh.dial(address, { timeoutMs: dialTimeoutMs });
   const body = encodeNodeMessage(helloOf(token.clusterId));
   const answer = await mesh.request(peer, 'hello', body, { timeoutMs: askTimeoutMs });
-  const { certificate } = decodeNodeMessage('hello', helloSchema, answer);
+  const { certificate, chain = [] } = decodeNodeMessage('hello', helloSchema, answer);
+  await believe(door, chain);
   if (certificate === null)
     throw new AgentError('certificate-missing', `${address} shows no certificate`);
   const { role, name } = await claimsIn(door, peer, certificate);
@@ -146,12 +162,12 @@ export async function joinCluster(
     const verifier = await createVerifier([token.authority]);
     const door: Door = { mesh, token, verifier, wallMs: () => clock.wallMs() };
     const enrolled = await enrol(door, wish);
-    const { certificate, trusted, authority, peers } = enrolled;
+    const { certificate, authority, peers } = enrolled;
     const { name, role, zone } = await claimsIn(door, peerId, certificate);
     const { clusterId } = token;
     await writeDurably(join(folder.path, networkKeyFile), networkKey);
     await writePapers(folder.path, {
-      authority: { version: 1, clusterId, trusted },
+      authority: { version: 1, clusterId, ...keysOf(enrolled) },
       certificate,
       secret: authority,
     });

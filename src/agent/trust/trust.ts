@@ -6,7 +6,11 @@
 import type { ClusterId, Ms, PeerId } from '../../base/brand.ts';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, type ErrorCode } from '../../base/error.ts';
-import type { CertificateRecord, Revocation } from '../../catalog/query-identity.ts';
+import type {
+  CertificateRecord,
+  LoggedStatement,
+  Revocation,
+} from '../../catalog/query-identity.ts';
 import {
   type Claims,
   decodeClaims,
@@ -15,8 +19,8 @@ import {
   refusalOf,
 } from '../../wire/certificate.ts';
 import type { Certificate } from '../../wire/member.ts';
-import type { Papers, PublicAuthority } from './authority.ts';
-import { createVerifier, type Verifier } from './signatures.ts';
+import { type Authorities, openAuthorities } from './authorities.ts';
+import type { Papers } from './authority.ts';
 
 /** Certificates of others kept; the oldest makes room. */
 const shownMax = 4096;
@@ -25,6 +29,14 @@ export interface Shown {
   readonly text: string;
   readonly claims: Claims;
   readonly member: Certificate;
+  /** The key of the authority that signed it. */
+  readonly by: string;
+}
+
+export interface Examined {
+  readonly claims: Claims;
+  /** false: its authority was retired; it proves who shows it and gives no rights. */
+  readonly counts: boolean;
 }
 
 export type Verdict =
@@ -42,8 +54,12 @@ export interface LastRefusal {
 
 export interface Trust {
   readonly clusterId: ClusterId;
-  authority(): PublicAuthority;
+  readonly authorities: Authorities;
   own(): Shown;
+  /** The newest that is known of a member; null: none was shown or issued. */
+  known(peer: PeerId): Shown | null;
+  /** Whether `a` was made after `b`. */
+  isNewer(a: Shown, b: Shown): boolean;
   /** What the authority made of a member since it joined, by the log; null: nothing. */
   issued(peer: PeerId): Shown | null;
   /** Takes what the log brought; what is not signed by the authority counts for nothing. */
@@ -61,9 +77,11 @@ export interface Trust {
    * Checks a certificate of any time: signature, cluster and revocation, not its validity. Answers
    * the newest claims of that key.
    */
-  examine(peer: PeerId, text: string): Promise<Claims>;
-  verifier(): Verifier;
-  setRevocations(revocations: readonly Revocation[]): void;
+  examine(peer: PeerId, text: string): Promise<Examined>;
+  /** Takes what the log says of the authority and of revoked keys. */
+  follow(statements: readonly LoggedStatement[], rows: readonly Revocation[]): Promise<void>;
+  /** Statements and revocations of the log that count for nothing: nobody who may signed them. */
+  ignored(): number;
   /** Counts and remembers a refusal. */
   refused(peer: PeerId, what: string, refusal: Refusal): void;
   refusals(): { readonly total: number; readonly last: LastRefusal | null };
@@ -77,43 +95,72 @@ export interface TrustDeps {
   readonly onRefused: (refusal: LastRefusal) => void;
 }
 
-/** Whether `a` was made after `b`. */
-export const isNewer = (a: Claims, b: Claims): boolean => (a.gen - b.gen || a.iat - b.iat) > 0;
-
 const missing: Refusal = {
   code: 'certificate-missing',
   detail: 'this peer has shown no certificate',
 };
 
+/** Without a signature it counts in the part of a log that was written before there were any. */
+function floorsOf(authorities: Authorities, rows: readonly Revocation[]) {
+  const { floors: signed = new Map<PeerId, number>(), signedSince = null } =
+    authorities.followed() ?? {};
+  const until = authorities.papers().unsignedUntil ?? signedSince ?? Number.POSITIVE_INFINITY;
+  const floors = new Map(signed);
+  let ignored = 0;
+  for (const { peer, floor, atIndex } of rows) {
+    const known = floors.get(peer) ?? 0;
+    if (known >= floor) continue;
+    if (atIndex <= until) floors.set(peer, floor);
+    else ignored += 1;
+  }
+  return { floors, ignored };
+}
+
 export async function openTrust(deps: TrustDeps): Promise<Trust> {
   const { self, clock, papers } = deps;
   const { clusterId } = papers.authority;
-  const authority = papers.authority;
-  const verifier = await createVerifier(authority.trusted);
+  const authorities = await openAuthorities(papers.authority);
   const shown = new Map<PeerId, Shown>();
   let issued = new Map<PeerId, Shown>();
-  let floors = new Map<PeerId, number>();
+  let revoked = floorsOf(authorities, []);
   let total = 0;
   let last: LastRefusal | null = null;
 
   const read = async (text: string): Promise<Shown> => {
-    const claims = decodeClaims(await verifier.verify('certificate', text));
-    return { text, claims, member: memberOf(claims) };
+    const { payload, by } = await authorities.verifier().verify('certificate', text);
+    const claims = decodeClaims(payload);
+    return { text, claims, member: memberOf(claims), by };
   };
-  const wrongWith = (peer: PeerId, claims: Claims, wallMs: Ms): Refusal | null =>
-    refusalOf(claims, { peer, clusterId, wallMs, floor: floors.get(peer) ?? 1 });
+  /** Whoever it is: not whether its authority counts. */
+  const wrongWho = (peer: PeerId, claims: Claims, wallMs: Ms): Refusal | null =>
+    refusalOf(claims, { peer, clusterId, wallMs, floor: revoked.floors.get(peer) ?? 1 });
+  const wrongWith = (peer: PeerId, found: Shown, wallMs: Ms): Refusal | null => {
+    const wrong = wrongWho(peer, found.claims, wallMs) ?? authorities.refusal(found.by);
+    if (wrong?.code !== 'authority-retired') return wrong;
+    return { ...wrong, detail: `the certificate of ${found.claims.name}: ${wrong.detail}` };
+  };
   const throwIf = (refusal: Refusal | null): void => {
     if (refusal !== null) throw new AgentError(refusal.code, refusal.detail);
   };
+  const counts = ({ by }: Shown): boolean => authorities.refusal(by) === null;
+  const isNewer = (a: Shown, b: Shown): boolean => {
+    if (counts(a) !== counts(b)) return counts(a);
+    const order = a.claims.gen - b.claims.gen || authorities.place(a.by) - authorities.place(b.by);
+    return (order || a.claims.iat - b.claims.iat) > 0;
+  };
+
+  /** What the log brought by its generation, also where its authority is retired by now. */
+  const supersedes = (made: Shown, found: Shown): boolean =>
+    (counts(found) && made.claims.gen > found.claims.gen) || isNewer(made, found);
 
   let own = await read(papers.certificate);
   // Its own time may be over: then it asks for a new one, as the first thing it does.
-  throwIf(wrongWith(self, own.claims, own.claims.nbf * 1000));
+  throwIf(wrongWho(self, own.claims, own.claims.nbf * 1000));
 
   function keep(peer: PeerId, found: Shown): void {
     const known = shown.get(peer);
     // A copy of an older one that is still under way changes nothing.
-    if (known !== undefined && isNewer(known.claims, found.claims)) return;
+    if (known !== undefined && isNewer(known, found)) return;
     shown.delete(peer);
     shown.set(peer, found);
     if (shown.size <= shownMax) return;
@@ -121,18 +168,27 @@ export async function openTrust(deps: TrustDeps): Promise<Trust> {
     if (oldest !== undefined) shown.delete(oldest);
   }
 
-  const newestOf = (peer: PeerId, found: Shown | undefined): Shown | undefined => {
+  const newestOf = (peer: PeerId): Shown | undefined => {
     const made = issued.get(peer);
-    return made && (!found || isNewer(made.claims, found.claims)) ? made : found;
+    const found = peer === self ? own : shown.get(peer);
+    return made && (!found || supersedes(made, found)) ? made : found;
   };
+
+  /** Made by an authority that was retired before the log brought it. */
+  function cameTooLate(by: string, atIndex: number): boolean {
+    const key = authorities.followed()?.keys.find(({ x }) => x === by);
+    return key !== undefined && key.endIndex !== null && key.endIndex < atIndex;
+  }
 
   async function setIssued(records: readonly CertificateRecord[]): Promise<void> {
     const next = new Map<PeerId, Shown>();
-    for (const { peer, certificate } of records)
+    for (const { peer, certificate, atIndex } of records)
       try {
         const known = issued.get(peer);
         const found = known?.text === certificate ? known : await read(certificate);
-        if (found.claims.sub === peer && found.claims.iss === clusterId) next.set(peer, found);
+        const { sub, iss } = found.claims;
+        if (sub === peer && iss === clusterId && !cameTooLate(found.by, atIndex))
+          next.set(peer, found);
       } catch (thrown) {
         // Anybody may write to the log; by another authority it is worth nothing.
         if (!(thrown instanceof AgentError)) throw thrown;
@@ -142,13 +198,15 @@ export async function openTrust(deps: TrustDeps): Promise<Trust> {
 
   return {
     clusterId,
-    authority: () => authority,
+    authorities,
     own: () => own,
+    known: (peer) => newestOf(peer) ?? null,
+    isNewer,
     issued: (peer) => issued.get(peer) ?? null,
     setIssued,
     setOwn: async (text) => {
       const next = await read(text);
-      throwIf(wrongWith(self, next.claims, clock.wallMs()));
+      throwIf(wrongWho(self, next.claims, clock.wallMs()));
       own = next;
       return next;
     },
@@ -156,30 +214,32 @@ export async function openTrust(deps: TrustDeps): Promise<Trust> {
       if (text === null) throw new AgentError(missing.code, missing.detail);
       const known = shown.get(peer);
       const found = known?.text === text ? known : await read(text);
-      throwIf(wrongWith(peer, found.claims, clock.wallMs()));
+      throwIf(wrongWho(peer, found.claims, clock.wallMs()));
       keep(peer, found);
-      const counts = newestOf(peer, shown.get(peer)) ?? found;
-      throwIf(wrongWith(peer, counts.claims, clock.wallMs()));
-      return counts.member;
+      const newest = newestOf(peer) ?? found;
+      throwIf(wrongWith(peer, newest, clock.wallMs()));
+      return newest.member;
     },
     judge: (peer) => {
-      const found = newestOf(peer, peer === self ? own : shown.get(peer));
+      const found = newestOf(peer);
       if (found === undefined) return { certificate: null, refusal: missing };
-      const refusal = wrongWith(peer, found.claims, clock.wallMs());
+      const refusal = wrongWith(peer, found, clock.wallMs());
       return refusal === null
         ? { certificate: found.member, refusal: null }
         : { certificate: null, refusal };
     },
     examine: async (peer, text) => {
-      const { claims } = await read(text);
-      throwIf(wrongWith(peer, claims, claims.nbf * 1000));
+      const found = await read(text);
+      throwIf(wrongWho(peer, found.claims, found.claims.nbf * 1000));
       const made = issued.get(peer);
-      return made && isNewer(made.claims, claims) ? made.claims : claims;
+      const newest = made && supersedes(made, found) ? made : found;
+      return { claims: newest.claims, counts: counts(newest) };
     },
-    verifier: () => verifier,
-    setRevocations: (revocations) => {
-      floors = new Map(revocations.map(({ peer, floor }) => [peer, floor]));
+    follow: async (statements, rows) => {
+      await authorities.follow(statements);
+      revoked = floorsOf(authorities, rows);
     },
+    ignored: () => revoked.ignored + (authorities.followed()?.ignored ?? 0),
     refused: (peer, what, { code, detail }) => {
       total += 1;
       const name = shown.get(peer)?.member.name ?? null;

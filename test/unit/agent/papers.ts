@@ -26,16 +26,22 @@ export function certify(peerId: string, wanted: Wanted = {}): Promise<string> {
 
 export async function trustOf(
   self: string,
-  options: { wallMs?: () => number; refusals?: LastRefusal[]; role?: Role } = {},
+  options: {
+    wallMs?: () => number;
+    refusals?: LastRefusal[];
+    role?: Role;
+    unsignedUntil?: number;
+  } = {},
 ): Promise<Trust> {
-  const { wallMs = () => issuedMs, refusals = [], role = 'worker' } = options;
+  const { wallMs = () => issuedMs, refusals = [], role = 'worker', unsignedUntil } = options;
   return openTrust({
     self,
     clock: { now: () => ({ monoMs: 5, skippedMs: 0 }), wallMs },
     papers: {
-      authority: { version: 1, clusterId, trusted: [pair.x] },
+      authority: { version: 1, clusterId, trusted: [pair.x], unsignedUntil },
       certificate: await certify(self, { role }),
       secret: null,
+      next: [],
     },
     onRefused: (refusal) => refusals.push(refusal),
   });

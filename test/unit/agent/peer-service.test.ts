@@ -129,7 +129,8 @@ test('a frame before the hello is no offence, one that goes on without is', asyn
 test('a revoked peer is refused from the next frame on', async () => {
   const { service, events, refusals, trust } = await setUp({ w1: 'worker' });
   service.handlers.onFrame('w1', encodeMessage(fetchLog));
-  trust.setRevocations([{ peer: 'w1', name: 'w1', floor: 2 ** 31, reason: '', atMs: 0 }]);
+  const row = { peer: 'w1', name: 'w1', floor: 2 ** 31, reason: '', atMs: 0, atIndex: 5 };
+  await trust.follow([], [row]);
   service.handlers.onFrame('w1', encodeMessage(fetchLog));
   expect(events).toHaveLength(1);
   expect(refusals).toMatchObject([{ peer: 'w1', name: 'w1', code: 'certificate-revoked' }]);

@@ -99,7 +99,7 @@ test('a catalog of the first schema gets the tables that it lacks', () => {
   const db = new DatabaseSync(':memory:');
   openCatalog(db);
   db.exec(
-    'DROP TABLE drains; DROP TABLE pauses; DROP TABLE tokens; DROP TABLE revocations; DROP TABLE federation; DROP TABLE federation_peers; DROP TABLE certificates; DROP TABLE network_keys; PRAGMA user_version = 1',
+    'DROP TABLE drains; DROP TABLE pauses; DROP TABLE tokens; DROP TABLE revocations; DROP TABLE federation; DROP TABLE federation_peers; DROP TABLE certificates; DROP TABLE network_keys; DROP TABLE statements; PRAGMA user_version = 1',
   );
   openCatalog(db);
   expect(operations(db)).toEqual({ drains: [], pause: null, stopping: null });

@@ -72,7 +72,7 @@ test('generations rise in the whole cluster; who leaves keeps none of its rights
   expect(run(certify('p2', 2))).toMatchObject({ ok: false, code: 'conflict', version: 2 });
   expect(run(certify('p1', 5))).toMatchObject({ ok: true });
   expect(ask(db, 'certificates.list')).toEqual({
-    certificates: [{ peer: 'p1', generation: 5, certificate: 'c.5' }],
+    certificates: [{ peer: 'p1', generation: 5, certificate: 'c.5', atIndex: expect.any(Number) }],
     highest: 5,
   });
   run(certify('p2', 6));
@@ -95,5 +95,40 @@ test('the certificate of a member goes with it', () => {
   catalog.apply([log.command(command)]);
   catalog.apply([log.config({ members: [member('p1')], voters: ['p1'], outgoing: null })]);
   expect(ask(db, 'certificates.list')).toEqual({ certificates: [], highest: 9 });
+  expect(catalog.digest()).toBe(catalog.recomputedDigest());
+});
+
+test('signed statements keep the order of the log, each once, within their limits', () => {
+  const limits = { ...catalogLimits, revocationStatementsMax: 1, authorityStatementsMax: 2 };
+  const { run, db, catalog } = setUp(limits);
+  const says = (kind: 'succession' | 'retirement', statement: string): Command => ({
+    ...{ type: 'authority.put', kind, statement },
+  });
+  const signed = (peer: string): Command => ({
+    ...{
+      type: 'certificate.revoke',
+      peer,
+      name: 'w',
+      floor: 9,
+      reason: '',
+      statement: `r.${peer}`,
+    },
+  });
+  // One without a signature was there before, perhaps from somebody who may not: both are kept.
+  run(revoke('p1', 9));
+  expect(run(signed('p1'))).toMatchObject({ ok: true });
+  expect(run(signed('p1'))).toMatchObject({ ok: true });
+  expect(run(signed('p2'))).toMatchObject({ ok: false, code: 'overloaded' });
+  const first = run(says('succession', 's.2'));
+  expect(run(says('succession', 's.2'))).toMatchObject({ ok: true, version: first.index });
+  run(says('retirement', 's.1'));
+  expect(run(says('retirement', 's.3'))).toMatchObject({ ok: false, code: 'overloaded' });
+  const { statements } = ask(db, 'statements.list') as { statements: Record<string, unknown>[] };
+  expect(statements.map(({ kind, statement }) => [kind, statement])).toEqual([
+    ['revocation', 'r.p1'],
+    ['succession', 's.2'],
+    ['retirement', 's.1'],
+  ]);
+  expect(ask(db, 'revocations.list')).toMatchObject({ revocations: [{ peer: 'p1', floor: 9 }] });
   expect(catalog.digest()).toBe(catalog.recomputedDigest());
 });

@@ -263,6 +263,28 @@ export function createFakeAgent(role: Role = 'master'): FakeAgent {
         const changed = role !== 'worker';
         return { name, peerId: `peer-of-${name}`, role, was: 'worker', changed, handedOver: false };
       },
+      authorities: () => ({
+        authorities: [
+          { fingerprint: 'a'.repeat(16), state: 'accepted' },
+          { fingerprint: 'b'.repeat(16), state: 'signing' },
+        ],
+        members: [
+          {
+            ...{ name: 'master-1', peerId: 'peer-1', role: 'master', followed: false },
+            authority: 'a'.repeat(16),
+          },
+        ],
+        statementsIgnored: 0,
+      }),
+      rotateAuthority: async () => ({
+        ...{ fingerprint: 'b'.repeat(16), was: 'a'.repeat(16) },
+        ...{ heldBy: ['master-1'], waiting: [] },
+      }),
+      retireAuthority: async (force) => {
+        if (!force) throw new AgentError('conflict', 'not certified by it yet: master-1');
+        const [fingerprint, retired] = ['b'.repeat(16), ['a'.repeat(16)]];
+        return { fingerprint, retired, behind: ['master-1'], tokensEnded: 0 };
+      },
       revoke: async (name) => {
         if (name === 'nobody') throw new AgentError('not-found', 'no member is called nobody');
         return { peerId: `peer-of-${name}` };

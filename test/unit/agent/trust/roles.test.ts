@@ -21,7 +21,7 @@ async function setUp(roles: Readonly<Record<string, Role>>) {
   let members = Object.entries(roles).map(([peer, role]) => member(peer, role));
   const state = {
     steps: [] as string[],
-    rows: [] as { peer: string; generation: number; certificate: string }[],
+    rows: [] as { peer: string; generation: number; certificate: string; atIndex: number }[],
     highest: 1,
     leader: 'm',
     fail: '',
@@ -46,7 +46,7 @@ async function setUp(roles: Readonly<Record<string, Role>>) {
       state.highest = generation;
       state.rows = [
         ...state.rows.filter((row) => row.peer !== peer),
-        { peer, generation, certificate },
+        { peer, generation, certificate, atIndex: 1 },
       ];
       return { ok: true, index: 1, version: generation, value: null };
     },
