@@ -241,10 +241,8 @@ test('two masters rotate at once: one key follows the other, or one is told that
     runCommand(flock.program, ['authority', 'rotate', ...at(name), '--json']);
   const ended = await Promise.all([rotate('master-1'), rotate('master-3')]);
   const exits = ended.map(({ exit }) => exit).sort();
-  expect([
-    [0, 0],
-    [0, 4],
-  ]).toContainEqual(exits);
+  // 9: the other one was too busy to take the secret, so nothing was changed; asking again helps.
+  expect([0, 4, 9].map((late) => [0, late])).toContainEqual(exits);
   const made = ended
     .filter(({ exit }) => exit === 0)
     .map((one) => jsonOf<{ fingerprint: string; was: string }>(one));
@@ -264,10 +262,20 @@ test('a machine that joins afterwards reads the whole story from the first key o
   const joined = await runCommand(flock.program, ['join', await token(), ...flags]);
   expect(joined, joined.err).toMatchObject({ exit: 0 });
   flock.start('leecher-1');
-  const { authorities, statementsIgnored } = await followed('leecher-1', ...all, 'leecher-1');
-  expect(authorities).toEqual((await reportAt('master-1'))?.authorities);
-  expect(authorities[0]).toEqual({ fingerprint: oldKey, state: 'retired' });
-  expect(statementsIgnored).toBe((await reportAt('master-1'))?.statementsIgnored);
+  await followed('leecher-1', ...all, 'leecher-1');
+  // What it was told at the door goes without the first key; the log brings that.
+  const { authorities, statementsIgnored } = await until(
+    'leecher-1 has read the log',
+    async () => {
+      const report = await reportAt('leecher-1');
+      return report?.authorities[0]?.fingerprint === oldKey ? report : null;
+    },
+    { deadlineMs: 90_000, seen: () => reportAt('leecher-1') },
+  );
+  const master = await reportAt('master-1');
+  expect(authorities).toEqual(master?.authorities);
+  expect(authorities[0]?.state).toBe('retired');
+  expect(statementsIgnored).toBe(master?.statementsIgnored);
 });
 
 test('revoked by a signed statement: out, refused on both sides; nothing was lost, nobody elected', async () => {
