@@ -263,19 +263,22 @@ test('a machine that joins afterwards reads the whole story from the first key o
   expect(joined, joined.err).toMatchObject({ exit: 0 });
   flock.start('leecher-1');
   await followed('leecher-1', ...all, 'leecher-1');
-  // What it was told at the door goes without the first key; the log brings that.
-  const { authorities, statementsIgnored } = await until(
-    'leecher-1 has read the log',
+  // What it was told at the door goes without the first key; the log brings that, and what came
+  // to nothing there.
+  const read = await until(
+    'leecher-1 has read the log as master-1 has',
     async () => {
-      const report = await reportAt('leecher-1');
-      return report?.authorities[0]?.fingerprint === oldKey ? report : null;
+      const [own, master] = await Promise.all([reportAt('leecher-1'), reportAt('master-1')]);
+      if (own === null || own.authorities[0]?.fingerprint !== oldKey) return null;
+      return own.statementsIgnored === master?.statementsIgnored ? { own, master } : null;
     },
-    { deadlineMs: 90_000, seen: () => reportAt('leecher-1') },
+    {
+      deadlineMs: 90_000,
+      seen: () => Promise.all([reportAt('leecher-1'), reportAt('master-1')]),
+    },
   );
-  const master = await reportAt('master-1');
-  expect(authorities).toEqual(master?.authorities);
-  expect(authorities[0]?.state).toBe('retired');
-  expect(statementsIgnored).toBe(master?.statementsIgnored);
+  expect(read.own.authorities).toEqual(read.master.authorities);
+  expect(read.own.authorities[0]?.state).toBe('retired');
 });
 
 test('revoked by a signed statement: out, refused on both sides; nothing was lost, nobody elected', async () => {
