@@ -256,7 +256,7 @@ test('two masters rotate at once: one key follows the other, or one is told that
   );
 });
 
-test('a machine that joins afterwards reads the whole story from the first key on', async () => {
+test('a machine that joins after a retirement is certified by the newest and believes all', async () => {
   const { data } = flock.node('leecher-1');
   const flags = ['--name', 'leecher-1', '--data', data, '--no-start', '--json'];
   const joined = await runCommand(flock.program, ['join', await token(), ...flags]);
