@@ -151,20 +151,26 @@ const daemonRow = (view: DaemonView, score: number | null): Record<string, unkno
   cooldownMsRemaining: view.cooldownMsRemaining,
 });
 
-/** Who is no member any more: left by itself, or forgotten by a person. Failed ones are members. */
 /** This node's certificate, and whom it refused for theirs. */
-function trustPart({ trust, clashes, doors }: StatusInput): Record<string, unknown> {
+function trustPart(input: StatusInput): Record<string, unknown> {
+  const { trust, clashes, doors, consensus } = input;
   const { jti, gen, exp } = trust.own().claims;
   const { total, last } = trust.refusals();
+  const clash = clashes.own();
   const shown = last && { ...last, at: new Date(last.atMs).toISOString(), atMs: undefined };
   return {
     certificate: { serial: jti, generation: gen, expiresAt: new Date(exp * 1000).toISOString() },
     refused: { total, last: shown },
     connectionsRefused: doors.report(),
-    identityClash: clashes.own(),
+    // It has stopped once the election knows of it, a turn of the loop after the proof.
+    identityClash: clash && {
+      ...clash,
+      stoppedVoting: clash.stoppedVoting && consensus.cannotLeadReason === 'identity-clash',
+    },
   };
 }
 
+/** Who is no member any more: left by itself, or forgotten by a person. Failed ones are members. */
 function departedRows(directory: Directory): Record<string, unknown>[] {
   const { departed = [] } = directory.configuration();
   return departed.map(({ name, peerId, role, how, atMs, by }) => ({
