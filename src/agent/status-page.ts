@@ -8,6 +8,7 @@ import type { Pause } from '../catalog/query-operations.ts';
 import type { Status } from '../consensus/api.ts';
 import type { DaemonView } from '../daemons/api.ts';
 import { gradeOf } from '../health/grade.ts';
+import { wordLastsMs } from '../health/saying.ts';
 import { type Certificate, roles } from '../wire/member.ts';
 import type { StatusPage } from './api.ts';
 import type { FederationPage } from './daemons/fleet.ts';
@@ -58,10 +59,14 @@ export interface StatusInput {
   readonly federation: FederationPage | null;
 }
 
-/** What somebody has to do something about, by code; seen here or by the member's own word. */
+/**
+ * What somebody has to do something about, by code; seen here or by the member's own word. A copy
+ * that is gone may have said the last word that counts: it ends with its time.
+ */
 function alarmsOf(input: StatusInput, peer: PeerId): string[] {
-  const { record } = input.healthOf(peer);
-  const says = record?.reasons.some(({ code }) => code === 'identity-clash') ?? false;
+  const { record, recordAgeMs } = input.healthOf(peer);
+  const fresh = (recordAgeMs ?? 0) < wordLastsMs(input.directory.configuration().members.length);
+  const says = fresh && record?.reasons.some(({ code }) => code === 'identity-clash') === true;
   const own = peer === input.directory.self && input.clashes.own() !== null;
   return says || own || input.clashes.clashes(peer) ? ['identity-clash'] : [];
 }

@@ -13,6 +13,9 @@ const pointsWorthTelling = 5;
 /** ... after this share of the usual pause. */
 const movedShare = 1 / 10;
 
+/** After this a record tells nothing of now: a node that runs would have said it again twice. */
+export const wordLastsMs = (members: number): Ms => 3 * sayAgainMs(sayEveryMs, members);
+
 export function mustSay(input: {
   readonly score: number;
   /** The score of the last record; null: nothing was said yet. */

@@ -1,6 +1,6 @@
 /** News of a grade at once, points of a score now and then, the rest rarely; less often in a crowd. */
 import { expect, test } from 'vitest';
-import { mustSay } from '../../../src/health/saying.ts';
+import { mustSay, wordLastsMs } from '../../../src/health/saying.ts';
 
 const base = { score: 90, saidScore: 90, gradeChanged: false, quietMs: 0, members: 5 };
 
@@ -19,4 +19,8 @@ test.each([
   [{ gradeChanged: true, members: 1000 }, true],
 ])('%j: %s', (change, due) => {
   expect(mustSay({ ...base, ...change })).toBe(due);
+});
+
+test('a word lasts for three of its turns, however large the cluster', () => {
+  expect([1, 5, 100].map(wordLastsMs)).toEqual([30_000, 30_000, 600_000]);
 });
