@@ -47,9 +47,9 @@ export interface Maintenance {
 
 export function createMaintenance(deps: MaintenanceDeps): Maintenance {
   const { node, config, clock, folder, event } = deps;
+  const query = createSteadyQuery(node.stores.catalog);
   const standing = createStanding({
-    self: node.self,
-    query: createSteadyQuery(node.stores.catalog),
+    ...{ self: node.self, query },
     wallMs: () => clock.wallMs(),
     trouble: createTrouble({
       folder: folder.path,
@@ -87,7 +87,7 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
     ring: node.networkKeys,
     members: () => node.directory.configuration().members,
     healthOf: deps.health.of,
-    query: createSteadyQuery(node.stores.catalog),
+    query,
     catchUp: async () => {
       await node.runtime.read(proposeTimeoutMs);
       await node.lookAround();

@@ -183,7 +183,8 @@ export function createNetworkKeys(deps: NetworkKeysDeps): NetworkKeys {
     switchOver,
     retire,
     round: () => {
-      if (deciding || !deps.mayDecide()) return;
+      // With one key there is nothing to switch to, and nothing to ask the catalog for.
+      if (deciding || ring.told().accepts.length < 2 || !deps.mayDecide()) return;
       deciding = true;
       decide()
         .catch((error: unknown) => deps.onFailure('the network key was not switched', error))

@@ -32,7 +32,11 @@ function setUp() {
     clusterId: 'c',
     ring: {
       keys: () => only,
-      told: () => ({ accepts: [pa], sends: pa, file: null }),
+      // As the ring has it once it took over what the catalog says.
+      told: () => {
+        const known = world.records.map(({ fingerprint }) => fingerprint);
+        return { accepts: known.length === 0 ? [pa] : known, sends: pa, file: null };
+      },
       onChange: () => undefined,
       onTold: () => undefined,
       adopt: async () => undefined,
